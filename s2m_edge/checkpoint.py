@@ -1,0 +1,191 @@
+"""Checkpoints: weights, configuration and provenance in one safetensors file.
+
+Matrices are stored as float16, vectors (biases, normalisation, statistics) as float32; the network itself computes in
+float32. The metadata holds two JSON texts, `config` and `provenance`, and a format version.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s2m_edge.config import S2MNetConfig
+from s2m_edge.errors import CheckpointError
+from s2m_edge.files import file_sha256, write_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+    from s2m_edge.model import S2MNet
+
+FORMAT = "s2m-edge-checkpoint"
+FORMAT_VERSION = 1
+ASSETS = Path(__file__).parent / "assets"
+BUNDLED_CHECKPOINT = ASSETS / "checkpoints" / "s2mnet-polyp-352.safetensors"
+FILTER_SUFFIX = ".mixer.spectral.filter"
+
+
+class ResampledFilterWarning(UserWarning):
+    """A checkpoint was loaded at another resolution; its spectral filters were resampled over frequency."""
+
+
+@dataclass(frozen=True)
+class CheckpointHeader:
+    """What a checkpoint says of itself, without its weights.
+
+    Attributes:
+        path: the file.
+        config: the network's layout.
+        provenance: where the weights come from: dataset, split, recipe, figures, tool versions (JSON values).
+        sha256: of the file.
+        tensors: number of tensors; parameters: number of values.
+    """
+
+    path: Path
+    config: S2MNetConfig
+    provenance: dict[str, Any]
+    sha256: str
+    tensors: int
+    parameters: int
+
+
+def save_checkpoint(path: Path, model: S2MNet, provenance: Mapping[str, Any]) -> None:
+    """Write `model` and its provenance; beside first, then renamed, so that no half-written file stays.
+
+    Raises:
+        OutputError: the place cannot be written, or the disk is full.
+    """
+    import torch
+    from safetensors.torch import save
+
+    tensors: dict[str, torch.Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        value = tensor.detach().cpu().contiguous(memory_format=torch.contiguous_format)
+        tensors[name] = value.half() if value.dim() > 1 else value.float()
+        if not torch.isfinite(tensors[name]).all():
+            raise CheckpointError(f"the weights {name} are not finite in {tensors[name].dtype}", "Train again.")
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "config": json.dumps(model.config.to_dict()),
+        "provenance": json.dumps(dict(provenance)),
+    }
+    write_bytes(Path(path), save(tensors, metadata=metadata))
+
+
+def read_header(path: Path | None = None) -> CheckpointHeader:
+    """Configuration and provenance of a checkpoint; the bundled one by default. Reads no weights.
+
+    Raises:
+        CheckpointError: missing, truncated, or not written by s2m-edge.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path) if path is not None else BUNDLED_CHECKPOINT
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}", "Check --checkpoint, or leave it out for the bundled one.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            names = list(file.keys())
+            parameters = 0
+            for name in names:
+                count = 1
+                for length in file.get_slice(name).get_shape():
+                    count *= length
+                parameters += count
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a readable safetensors file ({error})",
+            "It is truncated or of another format: copy it again, or convert it to an s2m-edge checkpoint.",
+        ) from None
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is a safetensors file, but not an s2m-edge checkpoint",
+            "Use one written by s2m-edge (its metadata names the network's configuration).",
+        )
+    try:
+        version = int(metadata["format_version"])
+        config_values, provenance = json.loads(metadata["config"]), json.loads(metadata["provenance"])
+    except (KeyError, ValueError):
+        raise CheckpointError(f"{path} has damaged metadata", "Copy the checkpoint again.") from None
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} was written by a newer s2m-edge (checkpoint format {version}, this one reads {FORMAT_VERSION})",
+            "Update s2m-edge.",
+        )
+    config = S2MNetConfig.from_dict(config_values)
+    return CheckpointHeader(path, config, provenance, file_sha256(path), len(names), parameters)
+
+
+def _resample_filters(
+    tensors: dict[str, torch.Tensor], config: S2MNetConfig, new: S2MNetConfig
+) -> dict[str, torch.Tensor]:
+    from s2m_edge.spectral import resample_filter
+
+    resampled = dict(tensors)
+    for stage in range(1, len(config.encoder_channels) + 1):
+        name = f"encoder.{stage - 1}{FILTER_SUFFIX}"
+        if name in resampled:
+            resampled[name] = resample_filter(resampled[name], new.stage_frequencies(stage))
+    return resampled
+
+
+def load_model(path: str | Path | None = None, *, size: int | None = None) -> S2MNet:
+    """The network of a checkpoint, float32, on the CPU, in eval mode.
+
+    Args:
+        path: a checkpoint; the bundled one (polyps, 352) by default.
+        size: input size in pixels; the checkpoint's own by default. At another one the spectral filters are resampled
+            over frequency, with a `ResampledFilterWarning`: accuracy has to be measured again.
+
+    Raises:
+        CheckpointError: missing, truncated, foreign, or its tensors do not fit its configuration.
+        ConfigurationError: `size` is not a multiple of 32 from 96 up.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from s2m_edge.model import S2MNet
+
+    header = read_header(Path(path) if path is not None else None)
+    try:
+        tensors = load_file(header.path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{header.path} cannot be read ({error})", "Copy the checkpoint again.") from None
+    tensors = {name: tensor.float() for name, tensor in tensors.items()}
+    config = header.config
+    if size is not None and size != config.size:
+        resized = replace(config, size=size)
+        tensors = _resample_filters(tensors, config, resized)
+        warnings.warn(
+            f"{header.path.name} was trained at {config.size} x {config.size}; its spectral filters were resampled "
+            f"over frequency for {size} x {size}. Measure its accuracy before you rely on it.",
+            ResampledFilterWarning,
+            stacklevel=2,
+        )
+        config = resized
+    model = S2MNet(config)
+    try:
+        missing, unexpected = model.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CheckpointError(
+            f"{header.path} does not fit its own configuration ({first})", "Copy the checkpoint again."
+        ) from None
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise CheckpointError(
+            f"{header.path} has {len(missing)} tensors missing and {len(unexpected)} too many "
+            f"({(missing + unexpected)[0]})",
+            "Copy the checkpoint again.",
+        )
+    return model.eval().requires_grad_(False)
+
+

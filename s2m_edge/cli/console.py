@@ -1,0 +1,111 @@
+"""What the commands share: the checkpoint, the images, progress, tables of parity."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from s2m_edge.contract import NOTICE
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from s2m_edge.checkpoint import CheckpointHeader
+    from s2m_edge.model import S2MNet
+    from s2m_edge.targets.parity.report import ParityReport
+
+# Progress and remarks go to stderr, so that stdout holds results alone (and nothing but JSON with --json).
+status = Console(stderr=True, highlight=False)
+output = Console(highlight=False, soft_wrap=True)
+
+
+def print_json(values: Any) -> None:
+    """JSON on stdout."""
+    print(json.dumps(values, indent=2, ensure_ascii=False))
+
+
+def open_checkpoint(path: Path | None, size: int | None) -> tuple[S2MNet, CheckpointHeader]:
+    """The network and its header; a warning about resampled filters is printed as a line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        from s2m_edge.checkpoint import ResampledFilterWarning, load_model, read_header
+
+        header = read_header(path)
+        with status.status("loading the checkpoint"):
+            model = load_model(path, size=size)
+    for warning in caught:
+        if issubclass(warning.category, ResampledFilterWarning):
+            status.print(f"[yellow]warning:[/] {warning.message}")
+    return model, header
+
+
+def choose_images(folder: Path | None, dataset: str | None) -> list[Path]:
+    """The images of a folder, or the bundled ones of the checkpoint's dataset."""
+    from s2m_edge.imaging.read import list_images
+    from s2m_edge.samples import sample_images
+
+    if folder is not None:
+        return list_images(folder)
+    return sample_images(dataset) or sample_images(None)
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Any]:
+    """A progress bar on stderr with a time estimate; yields `update(step, done, total)`."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        Remaining(),
+    )
+    with Progress(*columns, console=status, transient=True) as bar:
+        task = bar.add_task(description, total=None)
+
+        def update(step: str, done: int, total: int) -> None:
+            bar.update(task, description=f"{description}: {step}", completed=done, total=total or None)
+
+        yield update
+
+
+def megabytes(count: int) -> str:
+    """Bytes as MB, for people."""
+    return f"{count / 1e6:.1f} MB"
+
+
+def parity_table(rows: Sequence[tuple[ParityReport, str, str]]) -> Table:
+    """A table of parity reports; each row with the artifact's size and the time to lower it, as texts."""
+    from rich.table import Table
+
+    table = Table(title="Parity with the PyTorch reference", caption=NOTICE, title_justify="left")
+    for heading in ("target", "precision", "verdict", "images", "max error", "mean error", "mask agreement"):
+        table.add_column(heading)
+    for heading in ("Dice of masks", "ms/image", "size", "lowering", "gate"):
+        table.add_column(heading)
+    for report, size, seconds in rows:
+        summary = report.to_dict()["summary"]
+        table.add_row(
+            report.target,
+            report.precision,
+            report.verdict,
+            str(len(report.images)),
+            f"{summary['max_probability_error']:.1e}",
+            f"{summary['mean_probability_error']:.1e}",
+            f"{summary['min_mask_agreement']:.6f}",
+            f"{summary['min_mask_dice']:.6f}",
+            f"{summary['median_milliseconds']:.0f}",
+            size,
+            seconds,
+            "[green]passed[/]" if report.passed else "[bold red]FAILED[/]",
+        )
+    return table

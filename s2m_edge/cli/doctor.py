@@ -1,0 +1,76 @@
+"""`s2m-edge doctor`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+    """Say what is installed, what can run here, what is missing, and the command that gets it."""
+    from s2m_edge.cli import console
+
+    findings = _examine()
+    if as_json:
+        console.print_json(findings)
+        return
+    from rich.table import Table
+
+    console.output.print("[bold]machine[/]  " + "; ".join(f"{key} {value}" for key, value in findings["machine"].items()))
+    table = Table(title_justify="left", title="Packages and targets")
+    for heading in ("what", "wanted", "installed", "here", "remedy"):
+        table.add_column(heading, overflow="fold")
+    marks = {"ok": "[green]ok[/]", "other version": "[yellow]other version[/]", "missing": "[red]missing[/]"}
+    for row in findings["packages"]:
+        table.add_row(row["name"], row["wanted"], row["installed"] or "-", marks[row["state"]], row["remedy"])
+    console.output.print(table, soft_wrap=False)
+    for row in findings["targets"]:
+        console.output.print(f"{row['name']:<11} {row['here']}", markup=False)
+
+
+def _examine() -> dict[str, Any]:
+    import os
+    import platform
+    from importlib import metadata
+
+    from s2m_edge.checkpoint import BUNDLED_CHECKPOINT
+    from s2m_edge.targets.registry import TARGETS
+    from s2m_edge.versions import installed_version
+
+    owners = {target.distribution: target for target in TARGETS}
+    packages: list[dict[str, str | None]] = []
+    for name, wanted, extra in _pinned(metadata.requires("s2m-edge") or []):
+        found = installed_version(name)
+        # A local build tag (torch 2.13.0+cpu) is the same release.
+        same = found is not None and found.split("+")[0] == wanted
+        state = "ok" if same else "missing" if found is None else "other version"
+        remedy = "" if same else f"pip install 's2m-edge[{extra}]'" if extra else f"pip install {name}=={wanted}"
+        packages.append({"name": name, "wanted": wanted, "installed": found, "state": state, "remedy": remedy})
+    targets = []
+    for target in TARGETS:
+        installed = target.version() is not None
+        here = target.parity_here if installed else f"not installed: pip install 's2m-edge[{owners[target.distribution].extra}]'"
+        targets.append({"name": target.name, "installed": installed, "here": here})
+    return {
+        "machine": {
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "cores": os.cpu_count(),
+            "bundled checkpoint": "present" if BUNDLED_CHECKPOINT.is_file() else "missing: reinstall s2m-edge",
+        },
+        "packages": packages,
+        "targets": targets,
+    }
+
+
+def _pinned(requirements: list[str]) -> list[tuple[str, str, str]]:
+    """Name, version and extra of every exactly pinned requirement, each once, without development tools."""
+    import re
+
+    found: dict[str, tuple[str, str, str]] = {}
+    for text in requirements:
+        match = re.match(r"([A-Za-z0-9_.-]+)==([^;\s]+)\s*(?:;.*extra\s*==\s*[\"']([^\"']+)[\"'])?", text)
+        if match and match.group(3) != "dev":
+            found.setdefault(match.group(1), (match.group(1), match.group(2), match.group(3) or ""))
+    return list(found.values())

@@ -1,0 +1,96 @@
+"""`s2m-edge`: the entry point. Commands import their work when they run, so that --help answers at once."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Any
+
+import typer
+
+from s2m_edge import __version__
+from s2m_edge.cli import doctor, export, info, parity, predict, targets
+from s2m_edge.errors import S2MEdgeError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="s2m-edge",
+    help="S2M-Net from a checkpoint to the edge, with proof that the answer did not change.\n\n"
+    "Research use only, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"s2m-edge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+app.command("export")(export.export)
+app.command("predict")(predict.predict)
+app.command("parity")(parity.parity)
+app.command("targets")(targets.targets)
+app.command("info")(info.info)
+app.command("doctor")(doctor.doctor)
+
+
+def _interrupt(signal_number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 a parity gate failed, 2 a wrong request, 130 interrupted.
+
+    No traceback reaches a user: every foreseen failure is an S2MEdgeError and prints as one line.
+    """
+    from rich.console import Console
+
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    signal.signal(signal.SIGTERM, _interrupt)  # a polite kill cleans up like Ctrl-C
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except S2MEdgeError as error:
+        errors.print("[bold red]error:[/]", end=" ")
+        errors.print(str(error), markup=False)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        errors.print("interrupted; nothing was left half-written")
+        sys.exit(INTERRUPTED)
+    except MemoryError:
+        errors.print("[bold red]error:[/] out of memory. Close other programs, or use a smaller --size.")
+        sys.exit(2)
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of the parser
+            _print_usage_error(errors, error)
+            sys.exit(2)
+        errors.print("[bold red]error:[/]", end=" ")
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no further word"
+        errors.print(
+            f"unexpected {type(error).__name__} ({reason}). Please report it with the output of s2m-edge doctor.",
+            markup=False,
+        )
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_usage_error(errors: Any, error: Any) -> None:
+    path = error.ctx.command_path if getattr(error, "ctx", None) is not None else "s2m-edge"
+    errors.print("[bold red]error:[/]", end=" ")
+    errors.print(f"{error.format_message()} Try {path} --help.", markup=False)
+
+
+if __name__ == "__main__":
+    main()

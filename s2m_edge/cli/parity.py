@@ -1,0 +1,49 @@
+"""`s2m-edge parity`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def parity(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder written by s2m-edge export.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of real images; bundled samples by default.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Checkpoint that the bundle came from; the bundled one by default.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of the edge runtime.", min=1)] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Compare a bundle's artifact with the PyTorch reference on real images. Exits with 1 if a gate fails."""
+    from s2m_edge.cli import console
+    from s2m_edge.errors import ContractError
+    from s2m_edge.files import write_json
+    from s2m_edge.targets.bundle import open_bundle
+    from s2m_edge.targets.parity.measure import measure_parity
+
+    opened = open_bundle(bundle)
+    opened.target.require_backend()
+    values = opened.contract.values
+    model, header = console.open_checkpoint(checkpoint, values["network"]["size"])
+    if header.sha256 != values["checkpoint"]["sha256"]:
+        raise ContractError(
+            f"{header.path.name} is not the checkpoint that {bundle} was exported from (SHA-256 differs)",
+            f"Give --checkpoint with the file that was called {values['checkpoint']['file']}.",
+        )
+    pictures = console.choose_images(images, header.provenance.get("domain"))
+    with console.progress_bar(f"parity of {opened.target.name}") as update:
+        report = measure_parity(opened, model, pictures, lambda done, total: update("images", done, total), threads)
+    if out is not None:
+        write_json(out, report.to_dict())
+    if as_json:
+        console.print_json(report.to_dict())
+    else:
+        row = (report, console.megabytes(values["artifact"]["bytes"]), "")
+        console.output.print(console.parity_table([row]), soft_wrap=False)
+        console.output.print(f"worst image: {report.worst.name}", markup=False)
+        console.output.print(f"edge: {report.edge_device}; reference: {report.reference_device}", markup=False)
+    report.require_passed()

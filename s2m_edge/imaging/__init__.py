@@ -1,0 +1,1 @@
+"""Pictures in, pictures out: reading, the contract's preprocessing, overlays."""

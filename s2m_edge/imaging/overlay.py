@@ -1,0 +1,76 @@
+"""Pictures for people: a mask drawn over its image, always with the notice."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2m_edge.contract import NOTICE, SegmentClass
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FILL_OPACITY = 0.35
+
+
+def outline(mask: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
+    """Pixels of `mask` within `thickness` pixels (4-neighbourhood) of its border; the image's edge is no border."""
+    inner = mask
+    for _ in range(thickness):
+        padded = np.pad(inner, 1, mode="edge")
+        inner = inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask & ~inner
+
+
+def draw_overlay(
+    image: NDArray[np.uint8], labels: NDArray[np.uint8], classes: tuple[SegmentClass, ...], caption: str = ""
+) -> Image.Image:
+    """The image with each class filled lightly and outlined, and a strip below with the caption and the notice.
+
+    Args:
+        image: RGB, H x W x 3.
+        labels: H x W, 0 for background, n for classes[n - 1].
+        caption: one short line, for instance what ran.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = labels.shape
+    drawn = image.astype(np.float32)
+    thickness = max(1, round(min(height, width) / 250))
+    for index, entry in enumerate(classes, start=1):
+        region = labels == index
+        colour = np.asarray(entry.colour, dtype=np.float32)
+        drawn[region] = drawn[region] * (1 - FILL_OPACITY) + colour * FILL_OPACITY
+        drawn[outline(region, thickness)] = colour
+    picture = Image.fromarray(np.clip(drawn + 0.5, 0, 255).astype(np.uint8))
+    size = max(9.0, min(width / 34, 28.0))
+    font = ImageFont.load_default(size=size)
+    lines = [line for line in (caption, NOTICE) if line]
+    # Narrow pictures get a smaller face rather than a notice that is cut off.
+    widest = max(font.getlength(line) for line in lines)
+    if widest > width - 8:
+        font = ImageFont.load_default(size=max(5.0, size * (width - 8) / widest))
+    step = round(font.size * 1.4)
+    canvas = Image.new("RGB", (width, height + step * len(lines) + 6), (24, 24, 24))
+    canvas.paste(picture, (0, 0))
+    pen = ImageDraw.Draw(canvas)
+    for row, line in enumerate(lines):
+        pen.text((4, height + 2 + row * step), line, fill=(235, 235, 235), font=font)
+    return canvas
+
+
+def mask_picture(labels: NDArray[np.uint8], classes: int) -> Image.Image:
+    """Labels as an 8-bit grey picture: 0 and 255 for one class, the label values themselves for more."""
+    from PIL import Image
+
+    return Image.fromarray(labels * 255 if classes == 1 else labels)
+
+
+def png_bytes(picture: Image.Image) -> bytes:
+    """A picture as PNG."""
+    buffer = BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()

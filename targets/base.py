@@ -1,0 +1,162 @@
+"""What every target is: an exporter that lowers, saves and never half-writes, and a runner that loads and predicts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2m_edge.errors import LoweringError, S2MEdgeError
+from s2m_edge.imaging.preprocess import Preprocessing
+from s2m_edge.precision import Precision, SpectralLowering
+from s2m_edge.targets.registry import Target
+
+if TYPE_CHECKING:
+    from s2m_edge.model import S2MNet
+
+ARTIFACT_STEM = "s2mnet"
+INPUT_NAME = "image"
+OUTPUT_NAME = "probabilities"
+
+Verdict = Literal["executed", "artifact parity", "converted, not executed"]
+
+
+@dataclass(frozen=True)
+class LoweringRequest:
+    """What to lower.
+
+    Attributes:
+        model: the network, float32, CPU, eval mode; exporters must not change it.
+        precision: of the artifact.
+        spectral: how the spectral filter is lowered.
+        preprocessing: the contract's; exporters that embed it take scale, mean and standard deviation from here.
+        metadata: short texts to store in the artifact where its format has a place (name, version, licence, notice).
+    """
+
+    model: S2MNet
+    precision: Precision
+    spectral: SpectralLowering
+    preprocessing: Preprocessing
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TensorInterface:
+    """How to feed the artifact.
+
+    Attributes:
+        input_dtype: "uint8" where scale, mean and standard deviation are inside the artifact (the input is then the
+            fitted picture), "float32" where the caller normalises.
+        layout: axis order of the input; "image" for a Core ML image input (an RGB picture of the network's size).
+        input_name, output_name: of the artifact's tensors. The output is probabilities, 1 x classes x size x size.
+    """
+
+    input_dtype: Literal["uint8", "float32"]
+    layout: Literal["NCHW", "NHWC", "image"]
+    input_name: str = INPUT_NAME
+    output_name: str = OUTPUT_NAME
+
+
+class Exporter(ABC):
+    """Lowers a network to one target. Subclasses give `interface`, `lower` and `save`.
+
+    Args:
+        target: the registry's row.
+    """
+
+    interface: ClassVar[TensorInterface]
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+    @abstractmethod
+    def lower(self, request: LoweringRequest) -> Any:
+        """The backend's own representation of the network; its output is probabilities."""
+
+    @abstractmethod
+    def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
+        """Write what `lower` returned to `path` (plus siblings with the same stem where the format needs them)."""
+
+    def export(self, request: LoweringRequest, folder: Path) -> Path:
+        """Check the backend and the capability, lower, save.
+
+        Args:
+            folder: an existing, private folder; the caller publishes it.
+
+        Returns:
+            The artifact's path, `folder`/s2mnet plus the target's suffix.
+
+        Raises:
+            MissingBackendError, CapabilityError: before anything heavy is imported.
+            LoweringError: the backend failed.
+        """
+        self.target.require_backend()
+        self.target.require_capability(request.precision, request.spectral)
+        path = folder / f"{ARTIFACT_STEM}{self.target.suffix}"
+        try:
+            self.save(self.lower(request), path, request)
+        except (S2MEdgeError, OSError):
+            raise
+        except Exception as error:  # backends raise anything; the first line names the operator
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise LoweringError(
+                f"{self.target.title} could not lower the network ({type(error).__name__}: {reason})",
+                "Run s2m-edge doctor to compare the installed versions with the pinned ones.",
+            ) from error
+        return path
+
+
+class Runner(ABC):
+    """Loads a saved artifact afresh and predicts. Subclasses give `load` and `predict`.
+
+    Args:
+        artifact: the saved artifact.
+        interface: how it is fed.
+        preprocessing: the contract's.
+        precision: of the artifact.
+        threads: CPU threads where the runtime lets one choose; its own default otherwise.
+
+    Attributes:
+        verdict: what running it proves.
+        device: what it ran on, for reports.
+    """
+
+    verdict: Verdict = "executed"
+    device: str = "cpu"
+
+    def __init__(
+        self,
+        artifact: Path,
+        interface: TensorInterface,
+        preprocessing: Preprocessing,
+        precision: Precision,
+        threads: int | None = None,
+    ) -> None:
+        self.artifact, self.interface, self.preprocessing = artifact, interface, preprocessing
+        self.precision, self.threads = precision, threads
+        try:
+            self.load()
+        except S2MEdgeError:
+            raise
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise LoweringError(
+                f"{artifact} cannot be loaded ({type(error).__name__}: {reason})", "Export it again."
+            ) from error
+
+    @abstractmethod
+    def load(self) -> None:
+        """Open the artifact with the runtime."""
+
+    @abstractmethod
+    def predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities classes x size x size, float32, of a fitted picture size x size x channels, uint8."""
+
+    def observations(self) -> dict[str, Any]:
+        """Anything a report should add, as JSON values (for instance the float16 peak)."""
+        return {}

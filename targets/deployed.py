@@ -1,0 +1,41 @@
+"""The module that is lowered: network, then probabilities, with the normalisation in front where a target embeds it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from s2m_edge.imaging.preprocess import Preprocessing
+from s2m_edge.model import S2MNet, probabilities_from_logits
+
+
+class DeployedNetwork(nn.Module):
+    """Probabilities B x classes x size x size of an image B x channels x size x size.
+
+    Args:
+        network: the (rewritten) network.
+        preprocessing: None where the input is already normalised; else the input is 0..255 and scale, mean and
+            standard deviation are applied inside.
+    """
+
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.normalises = preprocessing is not None
+        if preprocessing is not None:
+            channels = preprocessing.channels
+            deviation = torch.tensor(preprocessing.standard_deviation[:channels])
+            mean = torch.tensor(preprocessing.mean[:channels])
+            self.register_buffer("gain", (preprocessing.scale / deviation)[:, None, None])
+            self.register_buffer("offset", (-mean / deviation)[:, None, None])
+
+    def forward(self, image: Tensor) -> Tensor:
+        if self.normalises:
+            image = image * self.gain + self.offset
+        return probabilities_from_logits(self.network(image))
+
+
+def example_input(model: S2MNet) -> Tensor:
+    """An input of the network's shape, for tracing."""
+    config = model.config
+    return torch.rand(1, config.in_channels, config.size, config.size, generator=torch.Generator().manual_seed(0))

@@ -1,0 +1,199 @@
+"""The table of targets, as data. Refusals come from here, before any backend is imported."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
+
+from s2m_edge.errors import CapabilityError, MissingBackendError
+from s2m_edge.precision import Precision, SpectralLowering
+
+if TYPE_CHECKING:
+    from s2m_edge.targets.base import Exporter, Runner
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """One way a target lowers the spectral filter.
+
+    Attributes:
+        name: "matmul" (constant matrices, stock runtime) or "custom" (the op stays one node or composite).
+        form: what the artifact holds, for people.
+        missing: why it cannot be had yet; empty where it can.
+    """
+
+    name: SpectralLowering
+    form: str
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One row of the registry.
+
+    Attributes:
+        name: what `--target` takes.
+        title: the runtime's proper name.
+        suffix: of the artifact.
+        precisions: supported, the default first.
+        lowerings: of the spectral filter, the default first.
+        distribution: the pip distribution whose version is reported.
+        module: the import name that has to be there.
+        extra: the pip extra that installs it.
+        exporter, runner: "module:class" in this package.
+        runs_on: where the artifact runs, for people.
+        parity_here: how parity is established on this kind of machine, for people.
+    """
+
+    name: str
+    title: str
+    suffix: str
+    precisions: tuple[Precision, ...]
+    lowerings: tuple[Lowering, ...]
+    distribution: str
+    module: str
+    extra: str
+    exporter: str
+    runner: str
+    runs_on: str
+    parity_here: str
+
+    @property
+    def default_lowering(self) -> SpectralLowering:
+        return next(lowering.name for lowering in self.lowerings if not lowering.missing)
+
+    def version(self) -> str | None:
+        """The installed version of the backend, or None."""
+        if importlib.util.find_spec(self.module) is None:
+            return None
+        try:
+            return metadata.version(self.distribution)
+        except metadata.PackageNotFoundError:
+            return None
+
+    def require_backend(self) -> None:
+        """Raise MissingBackendError unless the backend is installed."""
+        if self.version() is None:
+            raise MissingBackendError(
+                f"the target {self.name} needs {self.distribution}, which is not installed",
+                f"Install it with: pip install 's2m-edge[{self.extra}]'.",
+            )
+
+    def require_capability(self, precision: str, lowering: str) -> None:
+        """Raise CapabilityError unless this target has the precision and the spectral lowering today."""
+        if precision not in self.precisions:
+            raise CapabilityError(
+                f"the target {self.name} has no precision {precision!r}", f"Choose --precision {' or '.join(self.precisions)}."
+            )
+        found = next((entry for entry in self.lowerings if entry.name == lowering), None)
+        if found is None:
+            names = " or ".join(entry.name for entry in self.lowerings)
+            raise CapabilityError(f"the target {self.name} has no spectral lowering {lowering!r}", f"Choose --spectral {names}.")
+        if found.missing:
+            raise CapabilityError(
+                f"--spectral {lowering} is not there yet for the target {self.name}: {found.missing}",
+                f"Use --spectral {self.default_lowering}, which runs on the stock runtime.",
+            )
+
+    def make_exporter(self) -> Exporter:
+        return _load(self.exporter)(self)
+
+    def runner_class(self) -> type[Runner]:
+        return _load(self.runner)
+
+
+def _load(path: str):  # noqa: ANN202 - a class named by data
+    module, name = path.split(":")
+    return getattr(import_module(module), name)
+
+
+_KERNEL_TO_COME = "its native kernel is not part of this version"
+
+TARGETS: tuple[Target, ...] = (
+    Target(
+        name="executorch",
+        title="ExecuTorch (XNNPACK)",
+        suffix=".pte",
+        precisions=("float32",),
+        lowerings=(
+            Lowering("matmul", "constant matrices, delegated"),
+            Lowering("custom", "opaque node s2m_edge::spectral_filter.out", _KERNEL_TO_COME),
+        ),
+        distribution="executorch",
+        module="executorch",
+        extra="executorch",
+        exporter="s2m_edge.targets.executorch.export:ExecuTorchExporter",
+        runner="s2m_edge.targets.executorch.run:ExecuTorchRunner",
+        runs_on="Android, iOS, Linux, Arm boards, macOS, Windows",
+        parity_here="executed by the pip runtime",
+    ),
+    Target(
+        name="coreml",
+        title="Core ML (ML Program)",
+        suffix=".mlpackage",
+        precisions=("float32", "float16"),
+        lowerings=(
+            Lowering("matmul", "constant matrices"),
+            Lowering("custom", "composite op of constant matrices (ML Programs have no custom layers)"),
+        ),
+        distribution="coremltools",
+        module="coremltools",
+        extra="coreml",
+        exporter="s2m_edge.targets.coreml.export:CoreMLExporter",
+        runner="s2m_edge.targets.coreml.run:CoreMLRunner",
+        runs_on="iOS 17, iPadOS 17, macOS 14 and later",
+        parity_here="executed on macOS; elsewhere artifact parity by the reference evaluator",
+    ),
+    Target(
+        name="openvino",
+        title="OpenVINO",
+        suffix=".xml",
+        precisions=("float32", "float16"),
+        lowerings=(
+            Lowering("matmul", "constant matrices"),
+            Lowering("custom", "opaque node SpectralFilter of an extension library", _KERNEL_TO_COME),
+        ),
+        distribution="openvino",
+        module="openvino",
+        extra="openvino",
+        exporter="s2m_edge.targets.openvino.export:OpenVINOExporter",
+        runner="s2m_edge.targets.openvino.run:OpenVINORunner",
+        runs_on="Intel CPU, GPU and NPU, Arm CPU; Linux, Windows, macOS",
+        parity_here="executed on the CPU plugin in float32",
+    ),
+    Target(
+        name="onnx",
+        title="ONNX (ONNX Runtime, browser)",
+        suffix=".onnx",
+        precisions=("float32", "float16"),
+        lowerings=(
+            Lowering("matmul", "constant matrices, standard operators only"),
+            Lowering("custom", "node SpectralFilter with its function body of MatMuls in the model"),
+        ),
+        distribution="onnxruntime",
+        module="onnxruntime",
+        extra="onnx",
+        exporter="s2m_edge.targets.onnx.export:ONNXExporter",
+        runner="s2m_edge.targets.onnx.run:ONNXRunner",
+        runs_on="Linux, Windows, macOS, Android, iOS, browsers",
+        parity_here="executed by ONNX Runtime on the CPU",
+    ),
+)
+
+
+def target_names() -> tuple[str, ...]:
+    return tuple(target.name for target in TARGETS)
+
+
+def find_target(name: str) -> Target:
+    """The registry's row called `name`.
+
+    Raises:
+        CapabilityError: there is none.
+    """
+    for target in TARGETS:
+        if target.name == name:
+            return target
+    raise CapabilityError(f"there is no target {name!r}", f"Choose --target {', '.join(target_names())} or all.")
