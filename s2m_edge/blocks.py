@@ -88,7 +88,7 @@ class MultiReceptiveField(nn.Module):
 
 
 def initial_filter(channels: int, kept: int) -> Tensor:
-    """0.5 * exp(-(|f| - 0.25)^2 / (2 * 0.15^2)), |f| the radial normalised frequency; C x K' x K', alike per channel."""
+    """0.5 * exp(-(|f| - 0.25)^2 / (2 * 0.15^2)), |f| radial normalised frequency; C x K' x K', alike per channel."""
     frequency = (torch.arange(kept) - kept // 2) / kept
     radius = torch.sqrt(frequency[:, None] ** 2 + frequency[None, :] ** 2)
     gain = SPECTRAL_INITIAL_PEAK * torch.exp(

@@ -89,7 +89,9 @@ def read_header(path: Path | None = None) -> CheckpointHeader:
 
     path = Path(path) if path is not None else BUNDLED_CHECKPOINT
     if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}", "Check --checkpoint, or leave it out for the bundled one.")
+        raise CheckpointError(
+            f"there is no checkpoint {path}", "Check --checkpoint, or leave it out for the bundled one."
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -187,5 +189,3 @@ def load_model(path: str | Path | None = None, *, size: int | None = None) -> S2
             "Copy the checkpoint again.",
         )
     return model.eval().requires_grad_(False)
-
-

@@ -112,4 +112,3 @@ def require_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise output_error(folder, error) from None
-

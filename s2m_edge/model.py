@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -49,8 +50,7 @@ class S2MNet(nn.Module):
         )
         deep_to_shallow = channels[::-1]
         self.decoder = nn.ModuleList(
-            BoundaryFocusedDecoder(deep, skip, skip)
-            for deep, skip in zip(deep_to_shallow[:-1], deep_to_shallow[1:], strict=True)
+            BoundaryFocusedDecoder(deep, skip, skip) for deep, skip in itertools.pairwise(deep_to_shallow)
         )
         first, second = config.head_channels
         self.head = nn.Sequential(

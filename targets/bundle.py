@@ -154,7 +154,9 @@ def open_bundle(folder: Path, *, verify: bool = True) -> Bundle:
     for name, expected in bundle.contract.values["artifact"]["sha256"].items() if verify else ():
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):
-            raise ContractError(f"the contract of {folder} names a file outside the bundle ({name})", "Export it again.")
+            raise ContractError(
+                f"the contract of {folder} names a file outside the bundle ({name})", "Export it again."
+            )
         if not path.is_file():
             raise ContractError(f"{folder} lacks {name}", "Copy the whole bundle, or export it again.")
         if file_sha256(path) != expected:

@@ -18,6 +18,9 @@ class DeployedNetwork(nn.Module):
             standard deviation are applied inside.
     """
 
+    gain: Tensor
+    offset: Tensor
+
     def __init__(self, network: nn.Module, preprocessing: Preprocessing | None = None) -> None:
         super().__init__()
         self.network = network

@@ -59,7 +59,9 @@ def bundle_name(header: CheckpointHeader, target: Target, size: int, precision: 
 
 def require_replaceable(folder: Path) -> None:
     """Raise OutputError if `folder` holds something that is not a bundle and would be lost."""
-    occupied = folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / CONTRACT_FILE).is_file())
+    occupied = folder.is_file() or (
+        folder.is_dir() and any(folder.iterdir()) and not (folder / CONTRACT_FILE).is_file()
+    )
     if occupied:
         raise OutputError(f"{folder} exists and is not a bundle", "Remove it, or choose another place with --out.")
 
@@ -125,7 +127,9 @@ def export_bundle(
         except ParityError as error:
             failed = out.with_name(f"{out.name}.failed")
             publish_folder(stage, failed)
-            raise ParityError(error.cause, f"Nothing was published; the artifact and its figures are in {failed}.") from None
+            raise ParityError(
+                error.cause, f"Nothing was published; the artifact and its figures are in {failed}."
+            ) from None
         publish_folder(stage, out)
     return ExportResult(out, contract.values["artifact"]["bytes"], lowering_seconds, report)
 

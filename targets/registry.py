@@ -85,12 +85,15 @@ class Target:
         """Raise CapabilityError unless this target has the precision and the spectral lowering today."""
         if precision not in self.precisions:
             raise CapabilityError(
-                f"the target {self.name} has no precision {precision!r}", f"Choose --precision {' or '.join(self.precisions)}."
+                f"the target {self.name} has no precision {precision!r}",
+                f"Choose --precision {' or '.join(self.precisions)}.",
             )
         found = next((entry for entry in self.lowerings if entry.name == lowering), None)
         if found is None:
             names = " or ".join(entry.name for entry in self.lowerings)
-            raise CapabilityError(f"the target {self.name} has no spectral lowering {lowering!r}", f"Choose --spectral {names}.")
+            raise CapabilityError(
+                f"the target {self.name} has no spectral lowering {lowering!r}", f"Choose --spectral {names}."
+            )
         if found.missing:
             raise CapabilityError(
                 f"--spectral {lowering} is not there yet for the target {self.name}: {found.missing}",

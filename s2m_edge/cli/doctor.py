@@ -17,7 +17,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
         return
     from rich.table import Table
 
-    console.output.print("[bold]machine[/]  " + "; ".join(f"{key} {value}" for key, value in findings["machine"].items()))
+    console.output.print(
+        "[bold]machine[/]  " + "; ".join(f"{key} {value}" for key, value in findings["machine"].items())
+    )
     table = Table(title_justify="left", title="Packages and targets")
     for heading in ("what", "wanted", "installed", "here", "remedy"):
         table.add_column(heading, overflow="fold")
@@ -50,7 +52,11 @@ def _examine() -> dict[str, Any]:
     targets = []
     for target in TARGETS:
         installed = target.version() is not None
-        here = target.parity_here if installed else f"not installed: pip install 's2m-edge[{owners[target.distribution].extra}]'"
+        here = (
+            target.parity_here
+            if installed
+            else f"not installed: pip install 's2m-edge[{owners[target.distribution].extra}]'"
+        )
         targets.append({"name": target.name, "installed": installed, "here": here})
     return {
         "machine": {

@@ -14,9 +14,12 @@ def export(
         typer.Option("--target", "-t", help="executorch, coreml, openvino, onnx, or all; give it more than once."),
     ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint; the bundled polyp network by default.")] = None,
-    precision: Annotated[str, typer.Option(help="float32 or float16 (s2m-edge targets lists who has which).")] = "float32",
+    precision: Annotated[
+        str, typer.Option(help="float32 or float16 (s2m-edge targets lists who has which).")
+    ] = "float32",
     spectral: Annotated[
-        str | None, typer.Option(help="matmul (constant matrices) or custom (one op); the target's default if left out.")
+        str | None,
+        typer.Option(help="matmul (constant matrices) or custom (one op); the target's default if left out."),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Input size in pixels; the checkpoint's own by default.")] = None,
     images: Annotated[

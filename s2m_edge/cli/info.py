@@ -61,7 +61,8 @@ def _describe_bundle(path: Path) -> dict[str, Any]:
     if report.is_file():
         figures = json.loads(report.read_text(encoding="utf-8"))
         described["parity"] = {
-            key: figures[key] for key in ("verdict", "passed", "image_count", "edge_device", "reference_device", "summary")
+            key: figures[key]
+            for key in ("verdict", "passed", "image_count", "edge_device", "reference_device", "summary")
         }
     return described
 

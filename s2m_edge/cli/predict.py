@@ -15,7 +15,9 @@ def predict(
     slice_index: Annotated[
         int | None, typer.Option("--slice", help="Slice of a volume; the middle one by default.", min=0)
     ] = None,
-    threshold: Annotated[float | None, typer.Option(help="Probability that counts as foreground.", min=0, max=1)] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability that counts as foreground.", min=0, max=1)
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of the edge runtime.", min=1)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FILL_OPACITY = 0.35
+STRIP_COLOUR = (24, 24, 24)
+MINIMUM_STRIP_WIDTH = 96
 
 
 def outline(mask: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
@@ -34,6 +37,9 @@ def draw_overlay(
         image: RGB, H x W x 3.
         labels: H x W, 0 for background, n for classes[n - 1].
         caption: one short line, for instance what ran.
+
+    Returns:
+        RGB, as wide as the image, but at least 96 pixels, so that the notice can be read.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -48,18 +54,27 @@ def draw_overlay(
     picture = Image.fromarray(np.clip(drawn + 0.5, 0, 255).astype(np.uint8))
     size = max(9.0, min(width / 34, 28.0))
     font = ImageFont.load_default(size=size)
-    lines = [line for line in (caption, NOTICE) if line]
-    # Narrow pictures get a smaller face rather than a notice that is cut off.
-    widest = max(font.getlength(line) for line in lines)
-    if widest > width - 8:
-        font = ImageFont.load_default(size=max(5.0, size * (width - 8) / widest))
-    step = round(font.size * 1.4)
-    canvas = Image.new("RGB", (width, height + step * len(lines) + 6), (24, 24, 24))
+    canvas_width = max(width, MINIMUM_STRIP_WIDTH)
+    lines = [part for line in (caption, NOTICE) if line for part in _wrap(line, canvas_width - 8, font.getlength)]
+    step = round(size * 1.4)
+    canvas = Image.new("RGB", (canvas_width, height + step * len(lines) + 6), STRIP_COLOUR)
     canvas.paste(picture, (0, 0))
     pen = ImageDraw.Draw(canvas)
     for row, line in enumerate(lines):
         pen.text((4, height + 2 + row * step), line, fill=(235, 235, 235), font=font)
     return canvas
+
+
+def _wrap(line: str, width: float, length: Callable[[str], float]) -> list[str]:
+    """`line` broken between words so that each part is at most `width` long, where words allow."""
+    parts: list[str] = []
+    for word in line.split():
+        joined = f"{parts[-1]} {word}" if parts else word
+        if parts and length(joined) <= width:
+            parts[-1] = joined
+        else:
+            parts.append(word)
+    return parts
 
 
 def mask_picture(labels: NDArray[np.uint8], classes: int) -> Image.Image:

@@ -108,11 +108,10 @@ def _has_dicom_preamble(path: Path) -> bool:
 def _pick(volume: NDArray[Any], axis: int, index: int | None, path: Path) -> NDArray[Any]:
     """One slice of `volume` along `axis`; the middle one by default."""
     count = volume.shape[axis]
-    if index is None:
-        index = count // 2
-    if not 0 <= index < count:
-        raise ImageError(f"{path} has no slice {index}", f"Choose one of 0..{count - 1} with --slice.")
-    return np.take(volume, index, axis=axis)
+    chosen = count // 2 if index is None else index
+    if not 0 <= chosen < count:
+        raise ImageError(f"{path} has no slice {chosen}", f"Choose one of 0..{count - 1} with --slice.")
+    return np.take(volume, chosen, axis=axis)
 
 
 def _read_picture(path: Path, frame: int | None) -> NDArray[np.uint8]:

@@ -20,9 +20,9 @@ def resample_matrix(length: int, new_length: int) -> NDArray[np.float32]:
     centres = (np.arange(new_length, dtype=np.float64) + 0.5) * scale - 0.5
     distance = np.abs(np.arange(length, dtype=np.float64)[None, :] - centres[:, None]) / radius
     weights = np.clip(1.0 - distance, 0.0, None)
-    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    weights.setflags(write=False)
-    return weights
+    matrix: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    matrix.setflags(write=False)  # cached: nobody may change it
+    return matrix
 
 
 def resample(planes: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
@@ -30,5 +30,5 @@ def resample(planes: NDArray[np.float32], height: int, width: int) -> NDArray[np
     rows, columns = planes.shape[-2:]
     if (rows, columns) == (height, width):
         return planes
-    narrowed = planes @ resample_matrix(columns, width).T
-    return resample_matrix(rows, height) @ narrowed
+    narrowed = np.matmul(planes, resample_matrix(columns, width).T, dtype=np.float32)
+    return np.matmul(resample_matrix(rows, height), narrowed, dtype=np.float32)

@@ -1,6 +1,6 @@
 """The spectral filter's definition, in torch.fft. Every other form is tested against this one.
 
-    y = Re(IFFT2(pad(W * crop(fftshift(FFT2(x))))))        (arXiv 2601.01285, section 3.2)
+y = Re(IFFT2(pad(W * crop(fftshift(FFT2(x))))))        (arXiv 2601.01285, section 3.2)
 """
 
 from __future__ import annotations

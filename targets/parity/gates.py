@@ -37,7 +37,8 @@ def breaches(gate: Gate, image: ImageParity) -> list[str]:
     found: list[str] = []
     if gate.probability_error is not None and not image.max_probability_error <= gate.probability_error:
         found.append(
-            f"{image.name}: largest probability error {image.max_probability_error:.3g} above {gate.probability_error:g}"
+            f"{image.name}: largest probability error {image.max_probability_error:.3g} "
+            f"above {gate.probability_error:g}"
         )
     if not image.mask_agreement >= gate.mask_agreement:
         found.append(f"{image.name}: mask agreement {image.mask_agreement:.6f} below {gate.mask_agreement:g}")

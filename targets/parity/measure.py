@@ -99,5 +99,7 @@ def predict_checked(
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise LoweringError(f"the artifact failed while running ({reason})", "Export it again.") from error
     if tuple(result.shape) != tuple(shape):
-        raise LoweringError(f"the artifact gives {tuple(result.shape)} where {tuple(shape)} was due", "Export it again.")
+        raise LoweringError(
+            f"the artifact gives {tuple(result.shape)} where {tuple(shape)} was due", "Export it again."
+        )
     return result

@@ -50,7 +50,9 @@ class ParityReport:
     @property
     def worst(self) -> ImageParity:
         """The image with the largest probability error; one whose error is not a number is worse than any."""
-        return max(self.images, key=lambda image: (math.isnan(image.max_probability_error), image.max_probability_error))
+        return max(
+            self.images, key=lambda image: (math.isnan(image.max_probability_error), image.max_probability_error)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         worst = self.worst

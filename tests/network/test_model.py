@@ -38,7 +38,7 @@ def test_boundary_maps_come_on_request_and_lie_in_the_unit_interval():
     with torch.inference_mode():
         output = model.forward_with_boundaries(torch.rand(1, 3, 96, 96))
     assert [tuple(beta.shape) for beta in output.boundaries] == [(1, 1, n, n) for n in (6, 12, 24, 48)]
-    assert all(0 <= beta.min() and beta.max() <= 1 for beta in output.boundaries)
+    assert all(beta.min() >= 0 and beta.max() <= 1 for beta in output.boundaries)
 
 
 @pytest.mark.parametrize("size", [64, 100, 0, -32])
@@ -48,7 +48,8 @@ def test_sizes_that_are_not_multiples_of_32_from_96_up_are_refused(size):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"in_channels": 2}, {"classes": 0}, {"dropout": 1.0}, {"spatial_branch": "none"}, {"kept_frequencies": 0}]
+    "changes",
+    [{"in_channels": 2}, {"classes": 0}, {"dropout": 1.0}, {"spatial_branch": "none"}, {"kept_frequencies": 0}],
 )
 def test_options_outside_their_range_are_refused(changes):
     with pytest.raises(ConfigurationError):

@@ -1,0 +1,208 @@
+"""One contract that every target in the registry inherits: the same network, saved, reloaded, gives the same answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s2m_edge.checkpoint import read_header
+from s2m_edge.errors import CapabilityError, ContractError, ParityError, S2MEdgeError
+from s2m_edge.precision import PRECISIONS
+from s2m_edge.reference import probabilities, read_golden, reference_logits
+from s2m_edge.targets.bundle import open_bundle
+from s2m_edge.targets.export import ExportResult, export_bundle
+from s2m_edge.targets.registry import TARGETS, Target, find_target
+
+CASES = [
+    pytest.param(target, precision, lowering.name, id=f"{target.name}-{precision}-{lowering.name}")
+    for target in TARGETS
+    for precision in target.precisions
+    for lowering in target.lowerings
+    if not lowering.missing
+]
+
+
+@pytest.fixture(scope="session")
+def exported(small_model, small_checkpoint: Path, polyp_images: list[Path], tmp_path_factory: pytest.TempPathFactory):
+    """Export a case once and keep it for the session."""
+    folder = tmp_path_factory.mktemp("bundles")
+    made: dict[str, ExportResult] = {}
+
+    def get(target: Target, precision: str, spectral: str) -> ExportResult:
+        key = f"{target.name}-{precision}-{spectral}"
+        if key not in made:
+            made[key] = export_bundle(
+                target,
+                small_model,
+                read_header(small_checkpoint),
+                precision=precision,  # type: ignore[arg-type]
+                spectral=spectral,  # type: ignore[arg-type]
+                images=polyp_images[:4],
+                out=folder / key,
+            )
+        return made[key]
+
+    return get
+
+
+@pytest.mark.parametrize(("target", "precision", "spectral"), CASES)
+def test_an_exported_bundle_is_complete_and_keeps_its_gate(exported, target, precision, spectral):
+    result = exported(target, precision, spectral)
+    bundle = open_bundle(result.folder)
+    names = {path.name for path in result.folder.iterdir()}
+    assert {"contract.json", "golden.safetensors", "parity.json"} <= names
+    assert bundle.artifact.name == f"s2mnet{target.suffix}"
+    assert (bundle.contract.target, bundle.contract.precision, bundle.contract.spectral) == (
+        target.name,
+        precision,
+        spectral,
+    )
+    report = json.loads((result.folder / "parity.json").read_text())
+    assert report["passed"] is True
+    assert report["breaches"] == []
+    assert report["image_count"] == 4
+    assert report["verdict"] in {"executed", "artifact parity"}
+    assert report["hashes"]["checkpoint"] == bundle.contract.values["checkpoint"]["sha256"]
+    assert report["tools"]["torch"]
+    assert result.artifact_bytes == sum(
+        (result.folder / name).stat().st_size for name in bundle.contract.values["artifact"]["sha256"]
+    )
+
+
+@pytest.mark.parametrize(("target", "precision", "spectral"), CASES)
+def test_the_golden_outputs_hold_in_a_fresh_runner(exported, small_model, target, precision, spectral):
+    bundle = open_bundle(exported(target, precision, spectral).folder)
+    golden, metadata = read_golden(bundle.folder / "golden.safetensors")
+    assert len(golden) == 3
+    assert "cpu" in metadata["device"]
+    runner = bundle.open_runner()
+    limit = 1e-4 if precision == "float32" else 2e-2
+    edge = runner.predict(golden[0].image)
+    assert edge.dtype == np.float32
+    assert np.abs(edge - probabilities(golden[0].logits)).max() <= limit
+    logits = reference_logits(small_model, golden[0].image, bundle.contract.preprocessing)
+    assert np.allclose(golden[0].logits, logits, atol=1e-5)
+
+
+@pytest.mark.parametrize(("target", "precision", "spectral"), CASES[:1] + CASES[-1:])
+def test_the_network_is_left_as_it_was(exported, small_checkpoint, small_model, target, precision, spectral):
+    from s2m_edge.checkpoint import load_model
+
+    exported(target, precision, spectral)
+    fresh = load_model(small_checkpoint).state_dict()
+    assert all((value == fresh[name]).all() for name, value in small_model.state_dict().items())
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_what_a_target_does_not_have_is_refused_with_the_reason(target):
+    for precision in set(PRECISIONS) - set(target.precisions):
+        with pytest.raises(CapabilityError, match="--precision"):
+            target.require_capability(precision, target.default_lowering)
+    for lowering in target.lowerings:
+        if lowering.missing:
+            with pytest.raises(CapabilityError, match=lowering.missing):
+                target.require_capability(target.precisions[0], lowering.name)
+    with pytest.raises(CapabilityError, match="--spectral"):
+        target.require_capability(target.precisions[0], "fft")
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_a_changed_artifact_is_noticed_before_it_runs(exported, target, tmp_path):
+    import shutil
+
+    source = exported(target, "float32", target.default_lowering).folder
+    folder = tmp_path / "copy"
+    shutil.copytree(source, folder)
+    bundle = open_bundle(folder)
+    largest = max(
+        (folder / name for name in bundle.contract.values["artifact"]["sha256"]), key=lambda path: path.stat().st_size
+    )
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    largest.write_bytes(content)
+    with pytest.raises(ContractError, match="SHA-256"):
+        open_bundle(folder)
+    largest.unlink()
+    with pytest.raises(ContractError, match="lacks"):
+        open_bundle(folder)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_an_artifact_of_other_weights_breaches_the_gate_and_is_not_published(
+    exported, target, small_checkpoint, polyp_images, tmp_path, monkeypatch
+):
+    """The gate can fail: hand the exporter a network that differs a little from the reference."""
+    from copy import deepcopy
+
+    import torch
+
+    from s2m_edge.checkpoint import load_model
+    from s2m_edge.targets.base import Exporter
+
+    model = load_model(small_checkpoint)
+    changed = deepcopy(model)
+    with torch.no_grad():
+        changed.head[-1].bias.add_(0.01)  # type: ignore[union-attr]
+    honest = Exporter.export
+
+    def swapped(self, request, folder):
+        from dataclasses import replace
+
+        return honest(self, replace(request, model=changed), folder)
+
+    monkeypatch.setattr(Exporter, "export", swapped)
+    out = tmp_path / "bundle"
+    with pytest.raises(ParityError, match=polyp_images[0].name) as caught:
+        export_bundle(
+            target,
+            model,
+            read_header(small_checkpoint),
+            precision="float32",
+            spectral=target.default_lowering,
+            images=polyp_images[:1],
+            out=out,
+        )
+    assert caught.value.exit_code == 1
+    assert "probability error" in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.failed"]
+
+
+def test_an_unknown_target_is_refused_with_the_valid_ones():
+    with pytest.raises(CapabilityError, match="executorch, coreml, openvino, onnx"):
+        find_target("tflite")
+
+
+def test_a_missing_backend_is_refused_before_any_work_with_the_command_that_gets_it():
+    from dataclasses import replace
+
+    absent = replace(TARGETS[0], module="no_such_backend_module")
+    with pytest.raises(S2MEdgeError, match=r"pip install 's2m-edge\[executorch\]'"):
+        absent.require_backend()
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_an_interrupted_lowering_leaves_nothing(
+    target, small_checkpoint, small_model, polyp_images, tmp_path, monkeypatch
+):
+    exporter = type(target.make_exporter())
+
+    def interrupted(self, lowered, path, request):
+        path.parent.joinpath("half-written").write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporter, "lower", lambda self, request: None)
+    monkeypatch.setattr(exporter, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export_bundle(
+            target,
+            small_model,
+            read_header(small_checkpoint),
+            precision="float32",
+            spectral=target.default_lowering,
+            images=polyp_images[:1],
+            out=tmp_path / "bundle",
+        )
+    assert list(tmp_path.iterdir()) == []
