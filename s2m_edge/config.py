@@ -106,7 +106,9 @@ class S2MNetConfig:
         Raises:
             ConfigurationError: a field is unknown or has the wrong type or range.
         """
-        known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        known: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
         try:
             return cls(**known)
         except TypeError as error:

@@ -1,4 +1,4 @@
-"""`make demo`: export the bundled checkpoint to every target, run each on a real picture, say where the overlays are."""
+"""`make demo`: export the bundled checkpoint to every target, run each on a real picture, show the overlays."""
 
 from __future__ import annotations
 

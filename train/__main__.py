@@ -33,12 +33,14 @@ def main(
 ) -> None:
     """Train S2M-Net with Dice + cross-entropy; each phase keeps its best validation Dice."""
     from s2m_edge.config import S2MNetConfig
-    from s2m_edge.train.fit import Phase, train_phase
 
     try:
         base = S2MNetConfig.preset(preset)
-        for text in phase:
-            parsed = Phase(*_parse_phase(text))
+        parsed_phases = [_parse_phase(text) for text in phase]  # refused before the heavy imports
+        from s2m_edge.train.fit import Phase, train_phase
+
+        for text, values in zip(phase, parsed_phases, strict=True):
+            parsed = Phase(*values)
             best = train_phase(
                 parsed,
                 data=data,

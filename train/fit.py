@@ -16,7 +16,7 @@ import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, Timer, TQDMProgressBar
 
-from s2m_edge.checkpoint import load_model, save_checkpoint
+from s2m_edge.checkpoint import load_model, read_header, save_checkpoint
 from s2m_edge.config import S2MNetConfig
 from s2m_edge.train.allocator import keep_freed_memory
 from s2m_edge.train.data import ImageFolderData
@@ -74,22 +74,29 @@ def train_phase(
     model = SegmentationModule(S2MNetConfig.from_dict({**base.to_dict(), "size": phase.size}), phase.learning_rate)
     if start is not None:
         model.network.load_state_dict(load_model(start, size=phase.size).state_dict())
+    inherited = read_header(start).provenance if start is not None else {}
+    history = [*inherited.get("phases", ())]
     began = time.monotonic()
 
     def write(module: SegmentationModule, score: float, epoch: int) -> None:
+        this_phase = {
+            "size": phase.size,
+            "epochs": epoch,
+            "seconds": round(time.monotonic() - began),
+            "batch_size": phase.batch_size,
+            "optimizer": f"AdamW, one cycle, peak {phase.learning_rate}, weight averaging {average_decay}",
+            "seed": seed,
+            "started_from": "the phase before" if history else start.name if start else "random weights",
+        }
         provenance = {
+            **{key: inherited[key] for key in ("domain", "class_names") if key in inherited},
             "dataset": data.name,
             "split": "train",
             "loss": "Dice + binary cross-entropy",
-            "optimizer": f"AdamW, one cycle, peak {phase.learning_rate}, weight averaging {average_decay}",
-            "started_from": start.name if start else "random weights",
-            "size": phase.size,
-            "epochs_at_this_size": epoch,
-            "seconds_at_this_size": round(time.monotonic() - began),
-            "seed": seed,
             "device": str(module.device.type),
             "torch": torch.__version__,
             "validation_dice": round(score, 4),
+            "phases": [*history, this_phase],
         }
         save_checkpoint(out, module.network, provenance)
 

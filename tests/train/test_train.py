@@ -1,0 +1,167 @@
+"""Training reads image folders faithfully, learns, and says what it did."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from s2m_edge.checkpoint import load_model, read_header
+from s2m_edge.config import S2MNetConfig
+from s2m_edge.errors import ImageError
+from s2m_edge.samples import sample_images, sample_mask
+from s2m_edge.train.data import ImageFolderData, list_samples, load_samples, read_binary_mask
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An image folder of the bundled real pictures: two to train on, one to validate, one to test."""
+    root = tmp_path / "data"
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    rows = ["stem,split"]
+    for image, split in zip(sample_images(None), ("train", "train", "val", "test"), strict=False):
+        (root / "images" / image.name).write_bytes(image.read_bytes())
+        (root / "masks" / f"{image.stem}.png").write_bytes(sample_mask(image).read_bytes())
+        rows.append(f"{image.stem},{split}")
+    (root / "split.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def test_samples_follow_the_split(folder: Path):
+    assert len(list_samples(folder, "train")) == 2
+    sample = list_samples(folder, "val")[0]
+    assert sample.image.stem == sample.mask.stem == sample.stem
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda root: (root / "split.csv").unlink(), "no split.csv"),
+        (lambda root: next((root / "images").glob("*")).unlink(), "has no image"),
+        (lambda root: next((root / "masks").glob("*")).unlink(), "has no mask"),
+        (lambda root: (root / "split.csv").write_text("stem,split\n"), "no rows of the split 'train'"),
+    ],
+)
+def test_a_damaged_folder_is_refused(folder: Path, damage, words):
+    damage(folder)
+    with pytest.raises(ImageError, match=words):  # noqa: PT012 - whichever split names the damaged sample
+        for split in ("train", "val", "test"):
+            list_samples(folder, split)
+
+
+def test_masks_of_255_and_of_1_mean_the_same(tmp_path: Path):
+    mask = np.zeros((60, 90), np.uint8)
+    mask[:30, :45] = 1
+    Image.fromarray(mask).save(tmp_path / "one.png")
+    Image.fromarray(mask * 255).save(tmp_path / "full.png")
+    assert np.array_equal(read_binary_mask(tmp_path / "one.png"), mask)
+    assert np.array_equal(read_binary_mask(tmp_path / "full.png"), mask)
+    small = read_binary_mask(tmp_path / "one.png", 96)
+    assert small.shape == (96, 96)
+    assert small[:47, :47].all()
+    assert not small[49:].any()
+
+
+def test_augmentation_moves_image_and_mask_together(folder: Path):
+    data = ImageFolderData(folder, 96, 3, 1, seed=0)
+    data.setup("fit")
+    # A picture that is its own mask: wherever the mask goes, the picture's bright part goes too.
+    mask = torch.zeros(1, 96, 96, dtype=torch.uint8)
+    mask[:, 20:50, 30:80] = 1
+    data.training = [{"image": mask.repeat(3, 1, 1) * 200 + 20, "mask": mask}] * 12
+    moved = 0
+    for batch in data.train_dataloader():
+        image, target = batch["image"], batch["mask"]
+        assert image.shape == (1, 3, 96, 96)
+        assert 0 <= image.min() <= image.max() <= 1
+        assert set(target.unique().tolist()) <= {0.0, 1.0}
+        bright = (image.mean(dim=1, keepdim=True) > image.mean(dim=1).median() / 2 + image.max() / 2).float()
+        overlap = 2 * (bright * target).sum() / (bright.sum() + target.sum()).clamp(min=1)
+        moved += int(not torch.equal(target[0], mask.float()))
+        assert overlap > 0.8
+    assert moved >= 8
+
+
+def test_pictures_are_held_as_the_network_will_see_them(folder: Path):
+    loaded = load_samples(list_samples(folder, "train"), 96, 3)
+    assert loaded[0]["image"].shape == (3, 96, 96)
+    assert loaded[0]["image"].dtype == loaded[0]["mask"].dtype == torch.uint8
+    assert 0 < loaded[0]["mask"].float().mean() < 1
+
+
+def test_a_phase_lowers_the_loss_and_writes_a_checkpoint_with_provenance(folder: Path, tmp_path: Path):
+    from s2m_edge.train.fit import Phase, train_phase
+
+    out = tmp_path / "trained.safetensors"
+    best = train_phase(
+        Phase(size=96, epochs=2, batch_size=2, learning_rate=1e-3),
+        data=folder,
+        out=out,
+        start=None,
+        base=S2MNetConfig.preset("paper"),
+        seed=1,
+        log_folder=tmp_path / "logs",
+        average_decay=0.5,
+        time_limit=None,
+    )
+    header = read_header(out)
+    assert 0 <= best <= 1
+    assert header.config.size == 96
+    assert header.provenance["validation_dice"] == pytest.approx(best, abs=1e-4)
+    assert header.provenance["device"] == "cpu"
+    assert [(phase["size"], phase["seed"]) for phase in header.provenance["phases"]] == [(96, 1)]
+    assert torch.isfinite(load_model(out)(torch.rand(1, 3, 96, 96))).all()
+
+
+def test_the_network_can_learn_one_picture(folder: Path):
+    """A training step that could not learn would pass every other test."""
+    from s2m_edge.train.module import SegmentationModule
+
+    torch.manual_seed(0)
+    sample = load_samples(list_samples(folder, "train"), 96, 3)[0]
+    batch = {"image": sample["image"][None].float() / 255, "mask": sample["mask"][None].float()}
+    module = SegmentationModule(S2MNetConfig.preset("paper", size=96, dropout=0.0), 3e-3).train()
+    optimizer = torch.optim.AdamW(module.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(25):
+        loss = module.loss(module.network(batch["image"].repeat(2, 1, 1, 1)), batch["mask"].repeat(2, 1, 1, 1))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_scoring_is_the_contracts_path_and_can_be_recorded(folder: Path, small_checkpoint: Path, tmp_path: Path):
+    import shutil
+
+    from s2m_edge.train.score import record_provenance, score_checkpoint
+
+    path = tmp_path / "scored.safetensors"
+    shutil.copyfile(small_checkpoint, path)
+    score = score_checkpoint(path, folder, "val")
+    assert len(score.dice) == 1
+    assert 0 <= score.mean <= 1
+    before = load_model(path).state_dict()
+    record_provenance(path, test_dice=0.25)
+    assert read_header(path).provenance["test_dice"] == 0.25
+    after = load_model(path).state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_malformed_phase_is_refused_in_one_line(folder: Path, tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "s2m_edge.train", "--data", str(folder), "--out", str(tmp_path / "x"), "--phase", "96"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert "is not SIZE:EPOCHS:BATCH:RATE" in done.stderr
+    assert "Traceback" not in done.stderr
