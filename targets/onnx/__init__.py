@@ -1,0 +1,1 @@
+"""The ONNX target: one .onnx file for ONNX Runtime on the CPU, on phones and in browsers."""

@@ -1,0 +1,50 @@
+"""Passes over a finished ModelProto: half-precision storage, and removal of what only its author needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
+
+SMALLEST_HALVED = 1024
+"""Initializers of fewer values stay float32: together they are a hundredth of the file or so."""
+
+
+def store_weights_as_float16(model: onnx.ModelProto) -> int:
+    """Store the large float32 initializers as float16, each with a Cast to float32 behind it; in place.
+
+    Computation stays float32: runtimes fold the Casts when they load the model. Values are rounded to nearest.
+    Initializers with a value beyond float16's range stay as they are.
+
+    Returns:
+        How many initializers were halved.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    casts: list[onnx.NodeProto] = []
+    for initializer in graph.initializer:
+        if initializer.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(initializer)
+        if values.size < SMALLEST_HALVED or np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        name = initializer.name
+        stored = f"{name}.float16"
+        initializer.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+        casts.append(helper.make_node("Cast", [stored], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return len(casts)
+
+
+def remove_traces(model: onnx.ModelProto) -> None:
+    """Remove what the exporter notes on nodes and values: stack traces with the exporting machine's paths."""
+    graph = model.graph
+    for entry in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del entry.metadata_props[:]
+        entry.doc_string = ""

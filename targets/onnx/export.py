@@ -1,0 +1,87 @@
+"""Lowering to ONNX, opset 20, one self-contained file."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import nn
+
+from s2m_edge.targets.base import ARTIFACT_STEM, Exporter, LoweringRequest, TensorInterface
+from s2m_edge.targets.deployed import DeployedNetwork, example_input
+from s2m_edge.targets.onnx.compress import remove_traces, store_weights_as_float16
+from s2m_edge.targets.onnx.spectral import OPSET, add_function, spectral_as_node
+from s2m_edge.targets.rewrites import spectral_as_matmul
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class ONNXExporter(Exporter):
+    """ONNX whose input is the normalised picture, 1 x channels x size x size, float32.
+
+    Spectral lowering "matmul" uses standard operators only; "custom" keeps five s2m_edge::SpectralFilter nodes, whose
+    body of standard operators is in the model, so that it too runs anywhere.
+
+    float16 halves the download, not the arithmetic: large weights are stored as float16 and cast to float32 when the
+    runtime loads the model. Input, output and computation stay float32.
+    """
+
+    interface: ClassVar[TensorInterface] = TensorInterface(input_dtype="float32", layout="NCHW")
+
+    def lower(self, request: LoweringRequest) -> onnx.ModelProto:
+        """The checked ModelProto: static shape, output probabilities, metadata in metadata_props."""
+        import onnx
+
+        custom = request.spectral == "custom"
+        rewritten = spectral_as_node(request.model) if custom else spectral_as_matmul(request.model)
+        model = _translate(DeployedNetwork(rewritten).eval(), example_input(request.model), self.interface)
+        if custom:
+            add_function(model)
+        remove_traces(model)
+        if request.precision == "float16":
+            store_weights_as_float16(model)
+        model.graph.name = ARTIFACT_STEM
+        onnx.helper.set_model_props(model, dict(request.metadata))
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+    def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
+        """Write `path`, weights included."""
+        import onnx
+
+        onnx.save_model(lowered, path)
+
+
+def _translate(network: nn.Module, example: torch.Tensor, interface: TensorInterface) -> onnx.ModelProto:
+    with _quietly(), torch.no_grad():
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[interface.input_name],
+            output_names=[interface.output_name],
+            verbose=False,
+        )
+    assert program is not None  # None only where a file name was given
+    return program.model_proto
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Silence the exporter's remarks on absent optional packages and its deprecation warnings; errors still raise."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,59 @@
+"""Running ONNX on ONNX Runtime's CPU execution provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2m_edge.errors import LoweringError
+from s2m_edge.imaging.preprocess import normalise
+from s2m_edge.targets.base import Runner
+
+PROVIDER = "CPUExecutionProvider"
+EXPORT_AGAIN = "Export it again."
+_FATAL_ONLY = 4  # onnxruntime logs each load error to the console before it raises the same text
+
+
+class ONNXRunner(Runner):
+    """ONNX Runtime on the CPU; the caller's normalisation is done here, in numpy."""
+
+    def load(self) -> None:
+        import onnxruntime
+
+        if not self.artifact.is_file():
+            raise LoweringError(f"{self.artifact} is missing", EXPORT_AGAIN)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _FATAL_ONLY
+        if self.threads is not None:
+            options.intra_op_num_threads = self.threads
+        self.session = onnxruntime.InferenceSession(self.artifact, options, providers=[PROVIDER])
+        self._check_interface()
+        threads = "default" if self.threads is None else self.threads
+        self.device = f"{PROVIDER} (onnxruntime {onnxruntime.__version__}, threads: {threads})"
+
+    def _check_interface(self) -> None:
+        size, channels = self.preprocessing.size, self.preprocessing.channels
+        ports = [*self.session.get_inputs(), *self.session.get_outputs()]
+        names = [port.name for port in ports]
+        expected = [self.interface.input_name, self.interface.output_name]
+        if names != expected:
+            raise LoweringError(f"{self.artifact} has the tensors {names}, not {expected}", EXPORT_AGAIN)
+        wanted = [1, channels, size, size]
+        if list(ports[0].shape) != wanted or ports[0].type != "tensor(float)":
+            raise LoweringError(
+                f"{self.artifact} takes {ports[0].type} {list(ports[0].shape)}, the contract says float {wanted}",
+                EXPORT_AGAIN,
+            )
+
+    def predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        size, channels = self.preprocessing.size, self.preprocessing.channels
+        if fitted.shape != (size, size, channels) or fitted.dtype != np.uint8:
+            raise LoweringError(
+                f"the picture is {fitted.dtype} {fitted.shape}, not uint8 {(size, size, channels)}",
+                "Fit it with fit_to_network first.",
+            )
+        image = normalise(fitted, self.preprocessing)
+        outputs: Any = self.session.run([self.interface.output_name], {self.interface.input_name: image})
+        return np.asarray(outputs[0][0], dtype=np.float32)

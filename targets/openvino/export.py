@@ -1,0 +1,72 @@
+"""Lowering to OpenVINO IR: the network from PyTorch, the preprocessing by OpenVINO's own PrePostProcessor."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from s2m_edge.imaging.preprocess import Preprocessing
+from s2m_edge.targets.base import ARTIFACT_STEM, Exporter, LoweringRequest, TensorInterface
+from s2m_edge.targets.deployed import DeployedNetwork, example_input
+from s2m_edge.targets.openvino.backend import import_openvino
+from s2m_edge.targets.rewrites import spectral_as_matmul
+
+if TYPE_CHECKING:
+    import openvino
+
+METADATA_SECTION = "s2m_edge"
+
+
+class OpenVINOExporter(Exporter):
+    """OpenVINO IR whose input is the fitted RGB picture, 1 x size x size x channels, uint8.
+
+    float16 stores the weights in half precision; a device computes in whatever precision it is asked for.
+    """
+
+    interface: ClassVar[TensorInterface] = TensorInterface(input_dtype="uint8", layout="NHWC")
+
+    def lower(self, request: LoweringRequest) -> openvino.Model:
+        """The IR in memory: static shape, preprocessing and metadata inside, output probabilities."""
+        ov = import_openvino()
+        network = DeployedNetwork(spectral_as_matmul(request.model)).eval()
+        example = example_input(request.model)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # deprecations between torch and its own exporter, of no use to anyone here
+            model = ov.convert_model(torch.export.export(network, (example,)))
+        # Converted inputs have dynamic axes, although each filter belongs to one size.
+        model.reshape(list(example.shape))
+        model.output().get_tensor().set_names({self.interface.output_name})
+        model = _with_preprocessing(model, request.preprocessing)
+        model.input().get_tensor().set_names({self.interface.input_name})
+        model.input().get_node().set_friendly_name(self.interface.input_name)
+        model.set_friendly_name(request.metadata.get("name", ARTIFACT_STEM))
+        for key, value in request.metadata.items():
+            model.set_rt_info(value, [METADATA_SECTION, key])
+        return model
+
+    def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
+        """Write `path` (.xml) and the weights beside it (.bin)."""
+        import_openvino().save_model(lowered, path, compress_to_fp16=request.precision == "float16")
+
+
+def _with_preprocessing(model: openvino.Model, preprocessing: Preprocessing) -> openvino.Model:
+    """`model` with uint8 NHWC to normalised float32 NCHW in front: (x * scale - mean) / deviation."""
+    from openvino.preprocess import PrePostProcessor
+
+    ov = import_openvino()
+    channels, scale = preprocessing.channels, preprocessing.scale
+    # OpenVINO subtracts first and divides afterwards, both in units of the picture.
+    means = [mean / scale for mean in preprocessing.mean[:channels]]
+    divisors = [deviation / scale for deviation in preprocessing.standard_deviation[:channels]]
+    processor = PrePostProcessor(model)
+    image = processor.input()
+    image.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    image.model().set_layout(ov.Layout("NCHW"))
+    steps = image.preprocess().convert_element_type(ov.Type.f32)
+    if any(means):
+        steps.mean(means)
+    steps.scale(divisors)
+    return processor.build()

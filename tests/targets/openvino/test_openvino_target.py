@@ -1,0 +1,225 @@
+"""What is particular to the OpenVINO target: preprocessing inside the IR, metadata, precision, damaged files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from s2m_edge.config import S2MNetConfig
+from s2m_edge.errors import CapabilityError, S2MEdgeError
+from s2m_edge.imaging.preprocess import Preprocessing, normalise
+from s2m_edge.model import S2MNet, probabilities_from_logits
+from s2m_edge.precision import Precision
+from s2m_edge.targets.base import LoweringRequest
+from s2m_edge.targets.openvino.backend import import_openvino
+from s2m_edge.targets.openvino.run import OpenVINORunner
+from s2m_edge.targets.registry import find_target
+
+if find_target("openvino").version() is None:  # importorskip would import it with its telemetry
+    pytest.skip("openvino is not installed", allow_module_level=True)
+
+SIZE = 96
+METADATA = {"name": "S2M-Net é", "notice": 'Research use only: "not" a <device>\n& so on'}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network with lively probabilities, a picture, and what eager says of it."""
+
+    model: S2MNet
+    preprocessing: Preprocessing
+    fitted: NDArray[np.uint8]
+    expected: NDArray[np.float32]
+
+
+def make_case(classes: int, channels: int, size: int = SIZE) -> Case:
+    torch.manual_seed(classes)
+    model = S2MNet(S2MNetConfig.preset("paper", size=size, classes=classes, in_channels=channels)).eval()
+    preprocessing = Preprocessing(size, channels, mean=(0.4, 0.5, 0.6), standard_deviation=(0.2, 0.25, 0.3))
+    fitted = np.random.default_rng(classes).integers(0, 256, (size, size, channels), dtype=np.uint8)
+    image = torch.from_numpy(normalise(fitted, preprocessing))
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 1.5)
+        for stage in model.encoder:
+            stage.mixer.spectral.filter.copy_(torch.randn_like(stage.mixer.spectral.filter))  # type: ignore[union-attr]
+        # A random network's logits hardly vary, and would hide any mistake: centre them and spread them.
+        last = model.head[-1]
+        assert isinstance(last, torch.nn.Conv2d)
+        assert last.bias is not None
+        logits = model(image)
+        gain = 1.0 / logits.std(dim=(0, 2, 3))
+        last.bias.copy_((last.bias - logits.mean(dim=(0, 2, 3))) * gain)
+        last.weight.mul_(gain[:, None, None, None])
+        expected = probabilities_from_logits(model(image))[0].numpy()
+    assert expected.std() > 0.1
+    return Case(model, preprocessing, fitted, expected)
+
+
+def export(case: Case, folder: Path, precision: Precision = "float32") -> Path:
+    exporter = find_target("openvino").make_exporter()
+    return exporter.export(LoweringRequest(case.model, precision, "matmul", case.preprocessing, METADATA), folder)
+
+
+def run(path: Path, case: Case, threads: int | None = 2) -> OpenVINORunner:
+    interface = find_target("openvino").make_exporter().interface
+    return OpenVINORunner(path, interface, case.preprocessing, "float32", threads)
+
+
+@pytest.fixture(scope="module")
+def binary() -> Case:
+    return make_case(classes=1, channels=3)
+
+
+@pytest.fixture(scope="module")
+def exported(binary: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(binary, tmp_path_factory.mktemp("float32"))
+
+
+@pytest.fixture
+def copied(exported: Path, tmp_path: Path) -> Path:
+    """A copy to be damaged; its .xml."""
+    for file in exported.parent.iterdir():
+        shutil.copy(file, tmp_path)
+    return tmp_path / exported.name
+
+
+def test_uint8_picture_in_probabilities_out(binary: Case, exported: Path) -> None:
+    assert {file.name for file in exported.parent.iterdir()} == {"s2mnet.xml", "s2mnet.bin"}
+    runner = run(exported, binary)
+    found = runner.predict(binary.fitted)
+    assert found.shape == binary.expected.shape
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, binary.expected, rtol=0, atol=1e-5)
+    assert "f32" in runner.device
+    observed = runner.observations()
+    assert observed["inference_precision"] == "f32"
+    assert observed["executable_nodes"] > 100
+
+
+def test_the_file_says_what_it_takes_and_gives(exported: Path) -> None:
+    model = import_openvino().Core().read_model(exported)
+    assert (model.input().any_name, model.output().any_name) == ("image", "probabilities")
+    assert model.input().element_type.get_type_name() == "u8"
+    assert list(model.input().shape) == [1, SIZE, SIZE, 3]
+    assert list(model.output().shape) == [1, 1, SIZE, SIZE]
+    assert {key: value.value for key, value in model.rt_info["s2m_edge"].items()} == METADATA
+    assert str(Path(__file__).parents[3]) not in exported.read_text(encoding="utf-8")
+
+
+def test_three_classes_of_a_grey_picture(tmp_path: Path) -> None:
+    grey = make_case(classes=3, channels=1)
+    found = run(export(grey, tmp_path), grey).predict(grey.fitted)
+    assert found.shape == (3, SIZE, SIZE)
+    np.testing.assert_allclose(found, grey.expected, rtol=0, atol=1e-5)
+
+
+def test_float16_halves_the_weights_and_the_console_stays_quiet(
+    binary: Case, exported: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    before = {name: value.clone() for name, value in binary.model.state_dict().items()}
+    path = export(binary, tmp_path, "float16")
+    assert "".join(capfd.readouterr()) == ""
+    assert [str(entry.message) for entry in recwarn] == []
+    after = binary.model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    ratio = path.with_suffix(".bin").stat().st_size / exported.with_suffix(".bin").stat().st_size
+    assert 0.49 < ratio < 0.53
+    error = np.abs(run(path, binary).predict(binary.fitted) - binary.expected).max()
+    assert 1e-6 < error < 2e-2
+
+
+def test_custom_is_refused_with_the_reason(binary: Case, tmp_path: Path) -> None:
+    request = LoweringRequest(binary.model, "float32", "custom", binary.preprocessing)
+    with pytest.raises(CapabilityError, match="native kernel"):
+        find_target("openvino").make_exporter().export(request, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_runner_needs_its_files_no_more(binary: Case, copied: Path) -> None:
+    runner = run(copied, binary)
+    copied.with_suffix(".bin").write_bytes(b"")
+    copied.unlink()
+    np.testing.assert_allclose(runner.predict(binary.fitted), binary.expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kept", [0, 1000, -1])
+def test_a_truncated_bin_is_refused(binary: Case, copied: Path, kept: int) -> None:
+    weights = copied.with_suffix(".bin")
+    weights.write_bytes(weights.read_bytes()[:kept])
+    with pytest.raises(S2MEdgeError, match=r"s2mnet\.bin has \d+ bytes, and the model's constants need \d+"):
+        run(copied, binary)
+
+
+@pytest.mark.parametrize("suffix", [".xml", ".bin"])
+def test_a_missing_file_is_named(binary: Case, copied: Path, suffix: str) -> None:
+    copied.with_suffix(suffix).unlink()
+    with pytest.raises(S2MEdgeError, match=rf"s2mnet\{suffix} is missing"):
+        run(copied, binary)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff garbage", b"<net/>", b"<net><layers>"])
+def test_a_garbage_xml_is_refused(binary: Case, copied: Path, content: bytes) -> None:
+    copied.write_bytes(content)
+    with pytest.raises(S2MEdgeError, match="Export it again"):
+        run(copied, binary)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (r'type="Convolution"', 'type="Nonsense"', "Nonsense"),
+        (r'offset="\d+"', 'offset="99999999"', "constants need"),
+        (r'offset="\d+"', 'offset="-8"', "cannot be loaded"),
+        (r'names="probabilities"', 'names="something"', "not .*probabilities"),
+        (r'element_type="u8"', 'element_type="f32"', "not uint8"),
+    ],
+)
+def test_an_altered_xml_is_refused(binary: Case, copied: Path, pattern: str, replacement: str, message: str) -> None:
+    altered, count = re.subn(pattern, replacement, copied.read_text(encoding="utf-8"))
+    assert count
+    copied.write_text(altered, encoding="utf-8")
+    with pytest.raises(S2MEdgeError, match=message):
+        run(copied, binary)
+
+
+def test_another_contract_or_picture_is_refused(binary: Case, exported: Path) -> None:
+    larger = replace(binary, preprocessing=replace(binary.preprocessing, size=128))
+    with pytest.raises(S2MEdgeError, match="the contract says"):
+        run(exported, larger)
+    runner = run(exported, binary, threads=None)
+    for wrong in (binary.fitted[:64], binary.fitted[..., :1], binary.fitted.astype(np.float32)):
+        with pytest.raises(S2MEdgeError, match="not uint8"):
+            runner.predict(wrong)  # type: ignore[arg-type]
+
+
+def test_openvino_is_imported_and_converts_without_its_telemetry() -> None:
+    script = (
+        "import sys, torch; from s2m_edge.targets.openvino.backend import import_openvino;"
+        "import_openvino().convert_model(torch.nn.ReLU(), example_input=torch.zeros(1));"
+        "from openvino.tools.ovc import convert_impl; print(convert_impl.tm.__name__);"
+        "print([name for name in sys.modules if name.startswith('openvino_telemetry')])"
+    )
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert finished.stdout.splitlines() == ["openvino.tools.ovc.telemetry_stub", "[]"]
+
+
+@pytest.mark.slow
+def test_at_the_paper_size(tmp_path: Path) -> None:
+    case = make_case(classes=1, channels=3, size=352)
+    found = run(export(case, tmp_path), case).predict(case.fitted)
+    np.testing.assert_allclose(found, case.expected, rtol=0, atol=5e-5)
