@@ -1,0 +1,86 @@
+"""Lowering to an ExecuTorch program that XNNPACK runs from end to end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import nn
+
+from s2m_edge.model import S2MNet
+from s2m_edge.targets.base import Exporter, LoweringRequest, TensorInterface
+from s2m_edge.targets.deployed import example_input
+from s2m_edge.targets.executorch.probabilities import DelegableProbabilities
+from s2m_edge.targets.executorch.quiet import quiet_python
+from s2m_edge.targets.rewrites import (
+    blend_by_interpolation,
+    fold_batch_norm,
+    layer_norm_as_convolutions,
+    phase_upsample,
+    spectral_as_matmul,
+    spectral_with_static_weights,
+    split_depthwise,
+)
+
+if TYPE_CHECKING:
+    from executorch.exir import ExecutorchProgramManager
+    from torch.export import ExportedProgram
+
+
+class ExecuTorchExporter(Exporter):
+    """Lowers to a .pte program: method `forward`, float32 NCHW, plus one `get_<key>` method per metadata entry."""
+
+    interface: ClassVar[TensorInterface] = TensorInterface(input_dtype="float32", layout="NCHW")
+
+    def lower(self, request: LoweringRequest) -> ExecutorchProgramManager:
+        network = prepare_for_xnnpack(request.model)
+        with torch.no_grad():
+            program = torch.export.export(network, (example_input(request.model),), strict=False)
+        return lower_to_xnnpack(program, metadata_methods(request.metadata))
+
+    def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
+        with path.open("wb") as file:
+            lowered.write_to_file(file)
+
+
+def prepare_for_xnnpack(model: S2MNet) -> nn.Module:
+    """A copy of `model` with probabilities, rewritten so that every operator has an XNNPACK kernel.
+
+    The order matters in two places: the spectral products take static weights once they are matrices, and BatchNorm
+    folds while a convolution still stands in front of it, that is before the depthwise split.
+    """
+    network = spectral_with_static_weights(spectral_as_matmul(model))
+    network = split_depthwise(fold_batch_norm(network))
+    network = phase_upsample(blend_by_interpolation(layer_norm_as_convolutions(network)))
+    return DelegableProbabilities(network).eval()
+
+
+def lower_to_xnnpack(
+    program: ExportedProgram, constant_methods: Mapping[str, Any] | None = None
+) -> ExecutorchProgramManager:
+    """The ExecuTorch program of an exported one, with everything that XNNPACK takes delegated.
+
+    Args:
+        program: float32.
+        constant_methods: name to value of methods without arguments.
+    """
+    with quiet_python():
+        from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
+        from executorch.backends.xnnpack.partition.config.generic_node_configs import EluConfig
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+
+        # XNNPACK has ELU, but the list of all configurations lacks it (1.5.1).
+        partitioner = XnnpackPartitioner(configs=[*ALL_PARTITIONER_CONFIGS, EluConfig])
+        edge = to_edge_transform_and_lower(
+            program, partitioner=[partitioner], constant_methods=dict(constant_methods or {})
+        )
+        return edge.to_executorch()
+
+
+def metadata_methods(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Metadata as constant methods: `notice` becomes a method `get_notice` that returns the text."""
+    return {f"get_{re.sub(r'[^0-9a-z]+', '_', key.lower()).strip('_')}": value for key, value in metadata.items()}

@@ -1,0 +1,46 @@
+"""The bundled checkpoint, at its full size, on twenty real pictures, through every target: what the README promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from s2m_edge.checkpoint import load_model, read_header
+from s2m_edge.targets.bundle import open_bundle
+from s2m_edge.targets.export import export_bundle
+from s2m_edge.targets.registry import TARGETS
+
+pytestmark = pytest.mark.slow
+
+CASES = [
+    pytest.param(target, precision, target.default_lowering, id=f"{target.name}-{precision}")
+    for target in TARGETS
+    for precision in target.precisions
+] + [
+    pytest.param(target, "float32", "custom", id=f"{target.name}-float32-custom")
+    for target in TARGETS
+    if any(lowering.name == "custom" and not lowering.missing for lowering in target.lowerings)
+]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model()
+
+
+@pytest.mark.parametrize(("target", "precision", "spectral"), CASES)
+def test_the_bundled_checkpoint_keeps_its_gate_on_real_pictures(
+    target, precision, spectral, model, polyp_images: list[Path], tmp_path: Path
+):
+    # The evaluator of saved packages takes seconds per picture: all twenty once, in float32, and a few otherwise.
+    evaluated = target.name == "coreml" and (precision, spectral) != ("float32", target.default_lowering)
+    images = polyp_images[:4] if evaluated else polyp_images
+    result = export_bundle(
+        target, model, read_header(), precision=precision, spectral=spectral, images=images, out=tmp_path / "bundle"
+    )
+    assert len(result.parity.images) == len(images)
+    assert result.parity.passed
+    # A network that answers "nothing" everywhere would agree with itself too.
+    assert sum(image.mask_fraction > 0.005 for image in result.parity.images) >= len(images) // 2
+    assert open_bundle(tmp_path / "bundle").contract.preprocessing.size == 352
