@@ -21,7 +21,6 @@ from s2m_edge.targets.rewrites import (
     layer_norm_as_convolutions,
     phase_upsample,
     spectral_as_matmul,
-    spectral_with_static_weights,
     split_depthwise,
 )
 
@@ -49,10 +48,10 @@ class ExecuTorchExporter(Exporter):
 def prepare_for_xnnpack(model: S2MNet) -> nn.Module:
     """A copy of `model` with probabilities, rewritten so that every operator has an XNNPACK kernel.
 
-    The order matters in two places: the spectral products take static weights once they are matrices, and BatchNorm
-    folds while a convolution still stands in front of it, that is before the depthwise split.
+    The order matters in one place: BatchNorm folds while a convolution still stands in front of it, that is before the
+    depthwise split.
     """
-    network = spectral_with_static_weights(spectral_as_matmul(model))
+    network = spectral_as_matmul(model)
     network = split_depthwise(fold_batch_norm(network))
     network = phase_upsample(blend_by_interpolation(layer_norm_as_convolutions(network)))
     return DelegableProbabilities(network).eval()

@@ -6,7 +6,6 @@ from s2m_edge.targets.rewrites.depthwise import SplitDepthwise, split_depthwise
 from s2m_edge.targets.rewrites.layer_norm import ConvolutionalLayerNorm, layer_norm_as_convolutions
 from s2m_edge.targets.rewrites.replace import replace_modules
 from s2m_edge.targets.rewrites.spectral import MatmulSpectralBranch, spectral_as_matmul
-from s2m_edge.targets.rewrites.static_spectral import StaticSpectralBranch, spectral_with_static_weights
 from s2m_edge.targets.rewrites.upsample import phase_upsample
 
 __all__ = [
@@ -14,13 +13,11 @@ __all__ = [
     "InterpolatingDecoder",
     "MatmulSpectralBranch",
     "SplitDepthwise",
-    "StaticSpectralBranch",
     "blend_by_interpolation",
     "fold_batch_norm",
     "layer_norm_as_convolutions",
     "phase_upsample",
     "replace_modules",
     "spectral_as_matmul",
-    "spectral_with_static_weights",
     "split_depthwise",
 ]

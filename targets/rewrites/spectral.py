@@ -4,40 +4,46 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from s2m_edge.blocks import SpectralBranch
 from s2m_edge.model import S2MNet
-from s2m_edge.spectral.dft import apply_gains, dft_basis, fold_filter, forward_transform, inverse_transform
+from s2m_edge.spectral.dft import apply_gains, dft_basis, fold_filter
 from s2m_edge.targets.rewrites.replace import replace_modules
 
 
 class MatmulSpectralBranch(nn.Module):
     """A SpectralBranch whose filter is folded into constants for square maps of one size.
 
-    Four matrix products with the constant on the right (so that delegates take them as linear layers), two transposes
-    of a small spectrum, and one multiply-add. Orthonormal scaling is inside the basis.
+    Four linear layers with stored weights, two transposes of a small spectrum, and one multiply-add. The basis is
+    stored twice, as it is used: one transposed in the graph would be an operator's result, not a weight, and XNNPACK
+    would leave that product (and the copies that batch it) to the portable kernels.
 
     Args:
         branch: the trained branch.
-        length: H = W of its map.
+        length: H = W of its map, in pixels.
     """
 
-    basis: Tensor
+    analysis: Tensor
+    synthesis: Tensor
     direct: Tensor
     crossed: Tensor
 
     def __init__(self, branch: SpectralBranch, length: int) -> None:
         super().__init__()
         weight = branch.filter.detach()
+        basis = dft_basis(length, weight.shape[-1]).to(weight.dtype)
         direct, crossed = fold_filter(weight.double())
-        self.register_buffer("basis", dft_basis(length, weight.shape[-1]).to(weight.dtype))
+        self.register_buffer("analysis", basis.T.contiguous())
+        self.register_buffer("synthesis", basis)
         self.register_buffer("direct", direct.to(weight.dtype))
         self.register_buffer("crossed", crossed.to(weight.dtype))
         self.norm = branch.norm
 
     def forward(self, x: Tensor) -> Tensor:
-        spectrum = forward_transform(x, self.basis, self.basis)
-        return self.norm(inverse_transform(apply_gains(spectrum, self.direct, self.crossed), self.basis, self.basis))
+        spectrum = linear(linear(x, self.analysis).transpose(-2, -1), self.analysis)
+        filtered = apply_gains(spectrum, self.direct, self.crossed)
+        return self.norm(linear(linear(filtered, self.synthesis).transpose(-2, -1), self.synthesis))
 
 
 def spectral_as_matmul(network: S2MNet) -> S2MNet:

@@ -20,7 +20,6 @@ from s2m_edge.targets.rewrites import (
     layer_norm_as_convolutions,
     phase_upsample,
     spectral_as_matmul,
-    spectral_with_static_weights,
     split_depthwise,
 )
 
@@ -75,16 +74,12 @@ def largest_difference(before: nn.Module, after: nn.Module, dtype: torch.dtype) 
 
 
 def all_of_them(network: S2MNet) -> S2MNet:
-    for rewrite in (spectral_as_matmul, spectral_with_static_weights, *REWRITES):
+    for rewrite in (spectral_as_matmul, *REWRITES):
         network = rewrite(network)
     return network
 
 
-def static_spectral(network: S2MNet) -> S2MNet:
-    return spectral_with_static_weights(spectral_as_matmul(network))
-
-
-@pytest.mark.parametrize("rewrite", [*REWRITES, static_spectral, all_of_them], ids=lambda rewrite: rewrite.__name__)
+@pytest.mark.parametrize("rewrite", [*REWRITES, spectral_as_matmul, all_of_them], ids=lambda rewrite: rewrite.__name__)
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.float64, 1e-10)], ids=["f32", "f64"])
 def test_rewrite_changes_nothing(network: S2MNet, rewrite: Rewrite, dtype: torch.dtype, bound: float) -> None:
     before = network if dtype == torch.float32 else in_double(network)
