@@ -1,0 +1,75 @@
+"""The arguments of one operation, typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from s2m_edge.errors import LoweringError
+from s2m_edge.targets.coreml.evaluator.values import Value
+
+
+class Arguments:
+    """Values by parameter name; a parameter that is absent takes the default that the caller gives.
+
+    Args:
+        values: by parameter.
+        label: of the operation, for messages.
+    """
+
+    def __init__(self, values: Mapping[str, Value], label: str) -> None:
+        self._values, self.label = values, label
+
+    def refuse(self, parameter: str, value: object, supported: str) -> LoweringError:
+        """The error for a value of a known parameter that the evaluator does not implement."""
+        return LoweringError(
+            f"the operation {self.label} has {parameter} = {value}", f"The evaluator implements {supported}."
+        )
+
+    def tensor(self, name: str) -> Tensor:
+        value = self._values[name]
+        if not isinstance(value, Tensor):
+            raise LoweringError(f"the operation {self.label} has no tensor as {name}")
+        return value
+
+    def tensors(self, name: str) -> list[Tensor]:
+        value = self._values[name]
+        if isinstance(value, str):
+            raise LoweringError(f"the operation {self.label} has a text as {name}")
+        return value if isinstance(value, list) else [value]
+
+    def floating(self, name: str) -> Tensor:
+        """A float tensor, in float32: every operation computes there and rounds its result once."""
+        value = self.tensor(name)
+        if value.dtype not in (torch.float32, torch.float16):
+            raise LoweringError(f"the operation {self.label} has {name} of {value.dtype}, not a float")
+        return value.float()
+
+    def optional_floating(self, name: str) -> Tensor | None:
+        return self.floating(name) if name in self._values else None
+
+    def integers(self, name: str, default: list[int] | None = None) -> list[int]:
+        if name not in self._values:
+            return list(default or [])
+        return [int(value) for value in self.tensor(name).flatten().tolist()]
+
+    def flags(self, name: str, count: int) -> list[bool]:
+        """One truth value per axis; all false where absent."""
+        return [bool(flag) for flag in self.tensor(name).flatten()] if name in self._values else [False] * count
+
+    def number(self, name: str, default: float) -> float:
+        return float(self.tensor(name)) if name in self._values else default
+
+    def integer(self, name: str, default: int) -> int:
+        return int(self.tensor(name)) if name in self._values else default
+
+    def flag(self, name: str, default: bool) -> bool:
+        return bool(self.tensor(name)) if name in self._values else default
+
+    def text(self, name: str, default: str) -> str:
+        value = self._values.get(name, default)
+        if not isinstance(value, str):
+            raise LoweringError(f"the operation {self.label} has no text as {name}")
+        return value

@@ -1,0 +1,45 @@
+"""What the package says of itself: in Finder, in Xcode's model view, and to the app."""
+
+from __future__ import annotations
+
+import colorsys
+import json
+from typing import Any
+
+from s2m_edge import __version__
+from s2m_edge.targets.base import INPUT_NAME, OUTPUT_NAME, LoweringRequest
+
+PREVIEW_TYPE_KEY = "com.apple.coreml.model.preview.type"
+PREVIEW_PARAMETERS_KEY = "com.apple.coreml.model.preview.parameters"
+
+
+def preview_parameters(classes: int) -> dict[str, list[str]]:
+    """Labels and colours of Xcode's segmentation preview: background black, then hues spread over the circle."""
+    foreground = max(classes - 1, 1)
+    colors = ["#000000"]
+    for number in range(foreground):
+        channels = colorsys.hsv_to_rgb(number / foreground, 0.75, 1.0)
+        colors.append("#" + "".join(f"{round(255 * channel):02X}" for channel in channels))
+    names = ["foreground"] if foreground == 1 else [f"class {number + 1}" for number in range(foreground)]
+    return {"labels": ["background", *names], "colors": colors}
+
+
+def write_metadata(model: Any, request: LoweringRequest) -> None:
+    """Fill in author, licence, version, descriptions, preview and user-defined metadata of a `ct.models.MLModel`."""
+    config, given = request.model.config, request.metadata
+    what = "the foreground" if config.classes == 1 else f"{config.classes} classes"
+    model.author = given.get("author", "s2m-edge")
+    model.license = given.get("licence", "")
+    model.version = given.get("version", __version__)
+    sentences = (f"{given.get('name', 'S2M-Net')}: probabilities of {what} per pixel", given.get("notice", ""))
+    model.short_description = ". ".join(text.rstrip(".") for text in sentences if text) + "."
+    model.input_description[INPUT_NAME] = (
+        f"The picture, stretched to {config.size} x {config.size} pixels; scaled inside the model."
+    )
+    model.output_description[OUTPUT_NAME] = (
+        f"Probabilities, 1 x {config.classes} x {config.size} x {config.size}, 0 to 1."
+    )
+    for key, value in given.items():
+        model.user_defined_metadata[key] = value
+    model.user_defined_metadata[PREVIEW_TYPE_KEY] = "imageSegmenter"
+    model.user_defined_metadata[PREVIEW_PARAMETERS_KEY] = json.dumps(preview_parameters(config.classes))

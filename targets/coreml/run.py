@@ -1,0 +1,74 @@
+"""Running a saved package: Core ML itself on macOS, the reference evaluator elsewhere."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from s2m_edge.targets.base import Runner
+from s2m_edge.targets.coreml.evaluator import Evaluator, open_package
+from s2m_edge.targets.coreml.quiet import quiet_logs
+
+
+class CoreMLRunner(Runner):
+    """On macOS the package is compiled and executed. Elsewhere the reference evaluator establishes artifact parity:
+    graph, weights and preprocessing as saved, not Apple's kernels."""
+
+    _model: Any = None
+    _evaluator: Evaluator | None = None
+
+    def load(self) -> None:
+        """Open the package.
+
+        Raises:
+            ContractError: it is missing or damaged.
+            LoweringError: the evaluator does not implement something in it.
+        """
+        if sys.platform == "darwin":
+            with quiet_logs():
+                import coremltools as ct
+
+                self._model = ct.models.MLModel(str(self.artifact), compute_units=ct.ComputeUnit.ALL)
+            self.verdict = "executed"
+            self.device = f"Core ML, all compute units (macOS {platform.mac_ver()[0]}, {platform.machine()})"
+        else:
+            self._evaluator = Evaluator(open_package(self.artifact))
+            self.verdict = "artifact parity"
+            self.device = "reference evaluator (cpu)"
+
+    def predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if self._evaluator is None:
+            return self._predict_with_core_ml(fitted)
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads or before)
+        try:
+            return self._evaluator.run(fitted)[0]
+        finally:
+            torch.set_num_threads(before)
+
+    def _predict_with_core_ml(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        from PIL import Image
+
+        picture = Image.fromarray(fitted[..., 0] if fitted.shape[-1] == 1 else fitted)
+        output = self._model.predict({self.interface.input_name: picture})[self.interface.output_name]
+        return np.asarray(output, dtype=np.float32)[0]
+
+    def observations(self) -> dict[str, Any]:
+        """What the evaluator saw: operations, how many in float16, the float16 peak of the latest prediction and the
+        operation that gave it, and LayerNorm epsilons that half precision stores as subnormal numbers."""
+        if self._evaluator is None:
+            return {}
+        peak = self._evaluator.peak
+        return {
+            "operations": self._evaluator.counts.total(),
+            "operation_kinds": dict(sorted(self._evaluator.counts.items())),
+            "float16_operations": self._evaluator.float16_operations,
+            "float16_peak": None if peak is None else peak.value,
+            "float16_peak_operation": None if peak is None else peak.operation,
+            "subnormal_epsilons": self._evaluator.subnormal_epsilons,
+        }
