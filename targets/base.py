@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from s2m_edge.contract import SegmentClass
 from s2m_edge.errors import LoweringError, S2MEdgeError
 from s2m_edge.imaging.preprocess import Preprocessing
 from s2m_edge.precision import Precision, SpectralLowering
@@ -36,6 +37,7 @@ class LoweringRequest:
         spectral: how the spectral filter is lowered.
         preprocessing: the contract's; exporters that embed it take scale, mean and standard deviation from here.
         metadata: short texts to store in the artifact where its format has a place (name, version, licence, notice).
+        classes: the foreground classes, for formats that can name and colour them.
     """
 
     model: S2MNet
@@ -43,6 +45,7 @@ class LoweringRequest:
     spectral: SpectralLowering
     preprocessing: Preprocessing
     metadata: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[SegmentClass, ...] = ()
 
 
 @dataclass(frozen=True)

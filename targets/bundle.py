@@ -15,15 +15,13 @@ from s2m_edge.contract import (
     RESIZE_RULE,
     SCHEMA_VERSION,
     Contract,
-    default_classes,
     read_contract,
     validate_contract,
 )
 from s2m_edge.errors import ContractError
 from s2m_edge.files import file_sha256
 from s2m_edge.imaging.preprocess import Preprocessing
-from s2m_edge.precision import Precision, SpectralLowering
-from s2m_edge.targets.base import Runner, TensorInterface
+from s2m_edge.targets.base import LoweringRequest, Runner, TensorInterface
 from s2m_edge.targets.registry import Target, find_target
 from s2m_edge.versions import tool_versions
 
@@ -77,27 +75,22 @@ def artifact_files(folder: Path) -> list[Path]:
 
 
 def make_contract(
-    *,
     target: Target,
     interface: TensorInterface,
-    precision: Precision,
-    spectral: SpectralLowering,
-    config: S2MNetConfig,
+    request: LoweringRequest,
     header: CheckpointHeader,
     artifact: Path,
-    files: list[Path],
-    folder: Path,
 ) -> Contract:
-    """The contract of an artifact just saved in `folder`; validated before it is written."""
-    preprocessing = preprocessing_for(config)
-    names = tuple(header.provenance.get("class_names", ()))
+    """The contract of an artifact just saved, alone in its folder; validated before it is written."""
+    config, folder = request.model.config, artifact.parent
+    files = artifact_files(folder)
     values: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "s2m_edge_version": tool_versions()["s2m-edge"],
         "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "target": target.name,
-        "precision": precision,
-        "spectral": spectral,
+        "precision": request.precision,
+        "spectral": request.spectral,
         "artifact": {
             "file": artifact.name,
             "bytes": sum(path.stat().st_size for path in files),
@@ -111,16 +104,14 @@ def make_contract(
             "colour": "RGB" if config.in_channels == 3 else "grey",
             "normalised_inside": interface.input_dtype == "uint8",
         },
-        "preprocessing": {**_json_values(asdict(preprocessing)), "fit": "stretch", "resize": RESIZE_RULE},
+        "preprocessing": {**_json_values(asdict(request.preprocessing)), "fit": "stretch", "resize": RESIZE_RULE},
         "output": {
             "name": interface.output_name,
             "shape": [1, config.classes, config.size, config.size],
             "activation": "sigmoid" if config.classes == 1 else "softmax",
         },
         "postprocessing": {"resize": RESIZE_RULE.rsplit(",", 1)[0], "threshold": DEFAULT_THRESHOLD},
-        "classes": [
-            {"name": entry.name, "colour": list(entry.colour)} for entry in default_classes(config.classes, names)
-        ],
+        "classes": [{"name": entry.name, "colour": list(entry.colour)} for entry in request.classes],
         "checkpoint": {"file": header.path.name, "sha256": header.sha256, "provenance": header.provenance},
         "tools": tool_versions(),
         "intended_use": INTENDED_USE,

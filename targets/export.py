@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s2m_edge.contract import CONTRACT_FILE, INTENDED_USE, NOTICE
+from s2m_edge.contract import CONTRACT_FILE, INTENDED_USE, NOTICE, default_classes
 from s2m_edge.errors import OutputError, ParityError
 from s2m_edge.files import publish_folder, staged_folder, write_json
 from s2m_edge.imaging.preprocess import fit_to_network
@@ -16,7 +16,7 @@ from s2m_edge.imaging.read import read_image
 from s2m_edge.precision import Precision, SpectralLowering
 from s2m_edge.reference import GOLDEN_FILE, record_golden, reference_device, write_golden
 from s2m_edge.targets.base import LoweringRequest
-from s2m_edge.targets.bundle import Bundle, artifact_files, make_contract, preprocessing_for
+from s2m_edge.targets.bundle import Bundle, make_contract, preprocessing_for
 from s2m_edge.targets.parity.measure import measure_parity
 from s2m_edge.targets.parity.report import PARITY_FILE, ParityReport
 from s2m_edge.targets.registry import Target
@@ -99,20 +99,11 @@ def export_bundle(
     with staged_folder(out) as stage:
         notify("lowering", 0, 0)
         began = time.perf_counter()
-        request = LoweringRequest(model, precision, spectral, preprocessing, artifact_metadata(header))
+        classes = default_classes(model.config.classes, tuple(header.provenance.get("class_names", ())))
+        request = LoweringRequest(model, precision, spectral, preprocessing, artifact_metadata(header), classes)
         artifact = exporter.export(request, stage)
         lowering_seconds = time.perf_counter() - began
-        contract = make_contract(
-            target=target,
-            interface=exporter.interface,
-            precision=precision,
-            spectral=spectral,
-            config=model.config,
-            header=header,
-            artifact=artifact,
-            files=artifact_files(stage),
-            folder=stage,
-        )
+        contract = make_contract(target, exporter.interface, request, header, artifact)
         write_json(stage / CONTRACT_FILE, contract.values)
         pictures = [(path.name, fit_to_network(read_image(path), preprocessing)) for path in images[:GOLDEN_COUNT]]
         golden = record_golden(model, pictures, preprocessing, contract.threshold)

@@ -89,13 +89,11 @@ def export(
             }
         )
     elif results:
-        rows = [
-            (result.parity, console.megabytes(result.artifact_bytes), f"{result.lowering_seconds:.0f} s")
-            for result in results
-        ]
+        rows = [(result.parity, result.artifact_bytes) for result in results]
         console.output.print(console.parity_table(rows), soft_wrap=False)
         for result in results:
-            console.output.print(f"bundle: {result.folder}", markup=False)
+            seconds = f"lowered in {result.lowering_seconds:.0f} s"
+            console.output.print(f"bundle: {result.folder} ({seconds})", markup=False)
     if failures:
         for error in failures[:-1]:
             console.status.print(f"[bold red]error:[/] {error}")

@@ -42,8 +42,8 @@ def parity(
     if as_json:
         console.print_json(report.to_dict())
     else:
-        row = (report, console.megabytes(values["artifact"]["bytes"]), "")
-        console.output.print(console.parity_table([row]), soft_wrap=False)
+        table = console.parity_table([(report, values["artifact"]["bytes"])])
+        console.output.print(table, soft_wrap=False)
         console.output.print(f"worst image: {report.worst.name}", markup=False)
         console.output.print(f"edge: {report.edge_device}; reference: {report.reference_device}", markup=False)
     report.require_passed()

@@ -67,8 +67,7 @@ def _exported_program(request: LoweringRequest) -> torch.export.ExportedProgram:
     if request.precision == "float16":
         # Measured on an early trained network at 96, largest error on noise / black / crops of photographs:
         #   the stored 1e-6 as it is     2.5e-4 / 4.5e-4 / 4.4e-3, but 20 subnormal epsilons
-        #   LayerNorm in float32         2.3e-4 / 7.4e-4 / 3.9e-3, but 30 casts, and float32 islands keep the Neural
-        #                                Engine, which computes in float16 only, from running the network whole
+        #   LayerNorm in float32         2.3e-4 / 7.4e-4 / 3.9e-3, but 30 casts in the graph
         #   epsilon 2^-14                2.9e-4 / 1.5e-3 / 2.1e-3, but another function: up to 1.9e-3 off in float32
         #   this rewrite                 2.3e-4 / 5.6e-4 / 4.0e-3
         network = with_half_precision_epsilons(network)

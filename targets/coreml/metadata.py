@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import colorsys
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from s2m_edge import __version__
+from s2m_edge.contract import SegmentClass, default_classes
 from s2m_edge.targets.base import INPUT_NAME, OUTPUT_NAME, LoweringRequest
 
 PREVIEW_TYPE_KEY = "com.apple.coreml.model.preview.type"
 PREVIEW_PARAMETERS_KEY = "com.apple.coreml.model.preview.parameters"
 
 
-def preview_parameters(classes: int) -> dict[str, list[str]]:
-    """Labels and colours of Xcode's segmentation preview: background black, then hues spread over the circle."""
-    foreground = max(classes - 1, 1)
-    colors = ["#000000"]
-    for number in range(foreground):
-        channels = colorsys.hsv_to_rgb(number / foreground, 0.75, 1.0)
-        colors.append("#" + "".join(f"{round(255 * channel):02X}" for channel in channels))
-    names = ["foreground"] if foreground == 1 else [f"class {number + 1}" for number in range(foreground)]
-    return {"labels": ["background", *names], "colors": colors}
+def preview_parameters(classes: Sequence[SegmentClass]) -> dict[str, list[str]]:
+    """Labels and colours of Xcode's segmentation preview: background black, then the contract's classes."""
+    colours = ["#{:02X}{:02X}{:02X}".format(*entry.colour) for entry in classes]
+    return {"labels": ["background", *(entry.name for entry in classes)], "colors": ["#000000", *colours]}
 
 
 def write_metadata(model: Any, request: LoweringRequest) -> None:
     """Fill in author, licence, version, descriptions, preview and user-defined metadata of a `ct.models.MLModel`."""
     config, given = request.model.config, request.metadata
+    classes = request.classes or default_classes(config.classes)
     what = "the foreground" if config.classes == 1 else f"{config.classes} classes"
     model.author = given.get("author", "s2m-edge")
     model.license = given.get("licence", "")
@@ -42,4 +39,4 @@ def write_metadata(model: Any, request: LoweringRequest) -> None:
     for key, value in given.items():
         model.user_defined_metadata[key] = value
     model.user_defined_metadata[PREVIEW_TYPE_KEY] = "imageSegmenter"
-    model.user_defined_metadata[PREVIEW_PARAMETERS_KEY] = json.dumps(preview_parameters(config.classes))
+    model.user_defined_metadata[PREVIEW_PARAMETERS_KEY] = json.dumps(preview_parameters(classes))

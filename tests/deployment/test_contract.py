@@ -12,27 +12,19 @@ import pytest
 from s2m_edge.checkpoint import read_header
 from s2m_edge.contract import contract_schema, default_classes, read_contract, validate_contract
 from s2m_edge.errors import ContractError
-from s2m_edge.targets.base import TensorInterface
+from s2m_edge.targets.base import LoweringRequest, TensorInterface
 from s2m_edge.targets.bundle import make_contract, preprocessing_for
 from s2m_edge.targets.registry import find_target
 
 
 @pytest.fixture
-def contract(small_checkpoint: Path, tmp_path: Path):
+def contract(small_checkpoint: Path, small_model, tmp_path: Path):
     artifact = tmp_path / "s2mnet.onnx"
     artifact.write_bytes(b"weights")
-    header = read_header(small_checkpoint)
-    return make_contract(
-        target=find_target("onnx"),
-        interface=TensorInterface("float32", "NCHW"),
-        precision="float32",
-        spectral="matmul",
-        config=header.config,
-        header=header,
-        artifact=artifact,
-        files=[artifact],
-        folder=tmp_path,
-    )
+    preprocessing = preprocessing_for(small_model.config)
+    request = LoweringRequest(small_model, "float32", "matmul", preprocessing, classes=default_classes(1, ("polyp",)))
+    interface = TensorInterface("float32", "NCHW")
+    return make_contract(find_target("onnx"), interface, request, read_header(small_checkpoint), artifact)
 
 
 def test_the_schema_is_a_valid_schema():

@@ -13,6 +13,7 @@ import torch
 
 from s2m_edge.blocks import ChannelLayerNorm
 from s2m_edge.config import S2MNetConfig
+from s2m_edge.contract import default_classes
 from s2m_edge.errors import LoweringError
 from s2m_edge.imaging.preprocess import Preprocessing, normalise
 from s2m_edge.model import S2MNet
@@ -34,14 +35,14 @@ def test_metadata_after_reload(saved):
     assert metadata.userDefined["dataset"] == "none"
     assert metadata.userDefined["com.apple.coreml.model.preview.type"] == "imageSegmenter"
     preview = json.loads(metadata.userDefined["com.apple.coreml.model.preview.parameters"])
-    assert preview == {"labels": ["background", "foreground"], "colors": ["#000000", "#FF4040"]}
+    assert preview == {"labels": ["background", "foreground"], "colors": ["#000000", "#00C878"]}
     assert "96 x 96" in description.input[0].shortDescription
     assert "1 x 1 x 96 x 96" in description.output[0].shortDescription
 
 
 def test_preview_colours_differ():
     for classes in (1, 2, 3, 9):
-        parameters = preview_parameters(classes)
+        parameters = preview_parameters(default_classes(classes))
         assert len(parameters["labels"]) == len(parameters["colors"]) == max(classes, 2)
         assert len(set(parameters["colors"])) == len(parameters["colors"])
 
