@@ -96,7 +96,7 @@ def parity_table(rows: Sequence[tuple[ParityReport, int]]) -> Table:
     )
     table.add_column("target", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    for heading in ("max error", "same mask", "Dice", "ms", "MB"):
+    for heading in ("error", "agree", "Dice", "ms", "MB"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("gate", no_wrap=True)
     for report, size in rows:
