@@ -92,7 +92,7 @@ def parity_table(rows: Sequence[tuple[ParityReport, int]]) -> Table:
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     table.add_column("target", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
