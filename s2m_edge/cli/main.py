@@ -67,8 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
         errors.print(str(error), markup=False)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        errors.print("interrupted; nothing was left half-written")
-        sys.exit(INTERRUPTED)
+        code = INTERRUPTED
     except MemoryError:
         errors.print("[bold red]error:[/] out of memory. Close other programs, or use a smaller --size.")
         sys.exit(2)
@@ -83,6 +82,8 @@ def main(arguments: list[str] | None = None) -> None:
             markup=False,
         )
         sys.exit(2)
+    if code == INTERRUPTED:  # Typer turns Ctrl-C into this code by itself
+        errors.print("interrupted; nothing was left half-written")
     sys.exit(code if isinstance(code, int) else 0)
 
 
