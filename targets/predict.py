@@ -25,7 +25,8 @@ class Prediction:
         image: RGB, H x W x 3, uint8.
         labels: H x W, uint8; 0 is background.
         areas: pixels per foreground class.
-        milliseconds: of the network alone, and of everything (reading, fitting, network, mask).
+        network_milliseconds: of the network alone.
+        milliseconds: of fitting, network and mask; decoding the file is not counted.
     """
 
     path: Path
@@ -61,9 +62,9 @@ def predict_image(
     Raises:
         ImageError, LoweringError: the image or the artifact cannot be read or run.
     """
-    began = time.perf_counter()
     contract = bundle.contract
     image = read_image(path, slice_index)
+    began = time.perf_counter()
     fitted = fit_to_network(image, contract.preprocessing)
     started = time.perf_counter()
     probabilities = predict_checked(runner.predict, fitted, tuple(contract.values["output"]["shape"][1:]))

@@ -25,6 +25,7 @@ def predict(
 
     An image that cannot be read does not stop the others; the command then exits with 2.
     """
+    from rich import box
     from rich.table import Table
 
     from s2m_edge.cli import console
@@ -73,9 +74,11 @@ def predict(
             }
         )
     elif results:
-        table = Table(title=f"{opened.target.title}, {runner.device}", caption=NOTICE, title_justify="left")
-        for heading in ("image", "size", "area", "network", "in all", "overlay"):
-            table.add_column(heading, overflow="fold")
+        console.output.print(f"{opened.target.title}, {opened.contract.precision}, {runner.device}", markup=False)
+        table = Table(box=box.SIMPLE_HEAD, caption=NOTICE, caption_justify="left", pad_edge=False)
+        table.add_column("image", overflow="fold")
+        for heading in ("size", "area", "network", "in all"):
+            table.add_column(heading, justify="right", no_wrap=True)
         for result in results:
             areas, fractions = result["area_pixels"], result["area_fraction"]
             assert isinstance(areas, dict)
@@ -83,12 +86,12 @@ def predict(
             table.add_row(
                 Path(str(result["image"])).name,
                 f"{result['width']} x {result['height']}",
-                "\n".join(f"{name}: {area} px ({fractions[name]:.1%})" for name, area in areas.items()),
+                "\n".join(f"{name} {fractions[name]:.1%} ({area} px)" for name, area in areas.items()),
                 f"{result['network_milliseconds']:.0f} ms",
                 f"{result['milliseconds']:.0f} ms",
-                str(result["overlay"]),
             )
         console.output.print(table, soft_wrap=False)
+        console.output.print(f"masks and overlays: {out}", markup=False)
     if failures:
         for error in failures[:-1]:
             console.status.print(f"[bold red]error:[/] {error}")
