@@ -13,8 +13,9 @@ from s2m_edge.targets.base import INPUT_NAME, OUTPUT_NAME, Exporter, LoweringReq
 from s2m_edge.targets.coreml.composite import register_spectral_filter
 from s2m_edge.targets.coreml.half import with_half_precision_epsilons
 from s2m_edge.targets.coreml.metadata import write_metadata
-from s2m_edge.targets.coreml.quiet import quiet_conversion, quiet_logs
+from s2m_edge.targets.coreml.quiet import quiet_conversion
 from s2m_edge.targets.deployed import DeployedNetwork, example_input
+from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import spectral_as_matmul
 
 DEBUG_MAPPING = "executorch_debug_handle_mapping.json"
@@ -34,7 +35,7 @@ class CoreMLExporter(Exporter):
         Raises:
             LoweringError: preprocessing and network do not fit together.
         """
-        with quiet_logs():
+        with quiet_backend():
             import coremltools as ct
 
         image = _image_type(request)
@@ -56,7 +57,7 @@ class CoreMLExporter(Exporter):
 
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         """Write the package folder at `path`."""
-        with quiet_logs():
+        with quiet_backend():
             lowered.save(str(path))
         # A note for ExecuTorch's debugger, which is no part of the package's Manifest.
         (path / DEBUG_MAPPING).unlink(missing_ok=True)
@@ -74,7 +75,7 @@ def _exported_program(request: LoweringRequest) -> torch.export.ExportedProgram:
     if request.spectral == "matmul":
         network = spectral_as_matmul(network)
     deployed = DeployedNetwork(network).eval()
-    with torch.no_grad(), quiet_logs():
+    with torch.no_grad(), quiet_backend():
         exported = torch.export.export(deployed, (example_input(request.model),))
         # The empty table: the default one adds reshapes, and coremltools refuses a program without this step.
         return exported.run_decompositions({})

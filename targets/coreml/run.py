@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from s2m_edge.targets.base import Runner
 from s2m_edge.targets.coreml.evaluator import Evaluator, open_package
-from s2m_edge.targets.coreml.quiet import quiet_logs
+from s2m_edge.targets.quiet import quiet_backend
 
 
 class CoreMLRunner(Runner):
@@ -30,7 +30,7 @@ class CoreMLRunner(Runner):
             LoweringError: the evaluator does not implement something in it.
         """
         if sys.platform == "darwin":
-            with quiet_logs():
+            with quiet_backend():
                 import coremltools as ct
 
                 self._model = ct.models.MLModel(str(self.artifact), compute_units=ct.ComputeUnit.ALL)

@@ -14,7 +14,7 @@ from s2m_edge.model import S2MNet
 from s2m_edge.targets.base import Exporter, LoweringRequest, TensorInterface
 from s2m_edge.targets.deployed import example_input
 from s2m_edge.targets.executorch.probabilities import DelegableProbabilities
-from s2m_edge.targets.executorch.quiet import quiet_python
+from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import (
     blend_by_interpolation,
     fold_batch_norm,
@@ -66,7 +66,7 @@ def lower_to_xnnpack(
         program: float32.
         constant_methods: name to value of methods without arguments.
     """
-    with quiet_python():
+    with quiet_backend():
         from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
         from executorch.backends.xnnpack.partition.config.generic_node_configs import EluConfig
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner

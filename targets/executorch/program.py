@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s2m_edge.errors import LoweringError
-from s2m_edge.targets.executorch.quiet import quiet_python
+from s2m_edge.targets.quiet import quiet_backend
 
 REMEDY = "Export it again."
 
@@ -62,7 +62,7 @@ def check_file(path: Path) -> None:
 
 def read_contents(path: Path) -> ProgramContents:
     """Delegate calls and left-over operators of the method `forward` of a saved program."""
-    with quiet_python():
+    with quiet_backend():
         from executorch.exir._serialize._program import deserialize_pte_binary
         from executorch.exir.schema import DelegateCall, KernelCall
 

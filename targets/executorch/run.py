@@ -13,7 +13,7 @@ from s2m_edge.errors import ConfigurationError, LoweringError
 from s2m_edge.imaging.preprocess import normalise
 from s2m_edge.targets.base import Runner
 from s2m_edge.targets.executorch.program import check_file, read_contents
-from s2m_edge.targets.executorch.quiet import quiet_native
+from s2m_edge.targets.quiet import quiet_native
 
 METHOD = "forward"
 FLOAT32 = 6  # executorch/runtime/core/portable_type/scalar_type.h

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +12,7 @@ from s2m_edge.targets.base import ARTIFACT_STEM, Exporter, LoweringRequest, Tens
 from s2m_edge.targets.deployed import DeployedNetwork, example_input
 from s2m_edge.targets.onnx.compress import remove_traces, store_weights_as_float16
 from s2m_edge.targets.onnx.spectral import OPSET, add_function, spectral_as_node
+from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import spectral_as_matmul
 
 if TYPE_CHECKING:
@@ -59,7 +56,7 @@ class ONNXExporter(Exporter):
 
 
 def _translate(network: nn.Module, example: torch.Tensor, interface: TensorInterface) -> onnx.ModelProto:
-    with _quietly(), torch.no_grad():
+    with quiet_backend(), torch.no_grad():
         program = torch.onnx.export(
             network,
             (example,),
@@ -71,17 +68,3 @@ def _translate(network: nn.Module, example: torch.Tensor, interface: TensorInter
         )
     assert program is not None  # None only where a file name was given
     return program.model_proto
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Silence the exporter's remarks on absent optional packages and its deprecation warnings; errors still raise."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

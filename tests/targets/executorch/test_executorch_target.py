@@ -11,7 +11,6 @@ from torch import nn
 
 pytest.importorskip("executorch")
 
-from s2m_edge.blocks import ChannelLayerNorm
 from s2m_edge.config import S2MNetConfig
 from s2m_edge.errors import CapabilityError, ConfigurationError, LoweringError
 from s2m_edge.imaging.preprocess import Preprocessing, normalise
@@ -23,45 +22,18 @@ from s2m_edge.targets.executorch.probabilities import DelegableProbabilities
 from s2m_edge.targets.executorch.program import check_file, read_contents
 from s2m_edge.targets.executorch.run import ExecuTorchRunner
 from s2m_edge.targets.registry import find_target
+from support import lively_network
 
 SIZE = 96
 # What may stay outside the delegate. Nothing does; an entry here is a regression of speed to be explained.
 ALLOWED_OPERATORS: frozenset[str] = frozenset()
 
 
-def lively_network(classes: int, channels: int) -> S2MNet:
-    generator = torch.Generator().manual_seed(10 * classes + channels)
-    model = S2MNet(S2MNetConfig.preset("paper", size=SIZE, classes=classes, in_channels=channels)).eval()
-
-    def normal(tensor: torch.Tensor, mean: float, deviation: float) -> None:
-        tensor.copy_(mean + deviation * torch.randn(tensor.shape, generator=generator))
-
-    with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                assert module.running_mean is not None
-                assert module.running_var is not None
-                normal(module.running_mean, 0.0, 0.2)
-                module.running_var.copy_(0.5 + torch.rand(module.running_var.shape, generator=generator))
-            if isinstance(module, nn.Conv2d):
-                normal(module.weight, 0.0, module.weight[0].numel() ** -0.5)
-            if isinstance(module, ChannelLayerNorm | nn.BatchNorm2d):
-                normal(module.weight, 1.0, 0.2)
-        for name, parameter in model.named_parameters():
-            if name.endswith("spectral.filter"):
-                normal(parameter, 0.3, 0.3)
-        image = torch.rand(1, channels, SIZE, SIZE, generator=generator)
-        last = model.head[-1]
-        assert isinstance(last, nn.Conv2d)
-        last.weight.div_(model(image).std())
-    return model
-
-
 class Exported:
     """One export, shared by the tests of this module (it takes most of a minute)."""
 
     def __init__(self, folder: Path, classes: int, channels: int) -> None:
-        self.model = lively_network(classes, channels)
+        self.model = lively_network(SIZE, classes, channels, seed=10 * classes + channels)
         self.preprocessing = Preprocessing(SIZE, channels)
         request = LoweringRequest(
             self.model, "float32", "matmul", self.preprocessing, {"notice": "Research use only, né", "Model name": "x"}

@@ -6,67 +6,26 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
-from s2m_edge.config import S2MNetConfig
 from s2m_edge.errors import CapabilityError, S2MEdgeError
-from s2m_edge.imaging.preprocess import Preprocessing, normalise
-from s2m_edge.model import S2MNet, probabilities_from_logits
 from s2m_edge.precision import Precision
 from s2m_edge.targets.base import LoweringRequest
 from s2m_edge.targets.openvino.backend import import_openvino
 from s2m_edge.targets.openvino.run import OpenVINORunner
 from s2m_edge.targets.registry import find_target
+from support import Case, make_case
 
 if find_target("openvino").version() is None:  # importorskip would import it with its telemetry
     pytest.skip("openvino is not installed", allow_module_level=True)
 
 SIZE = 96
 METADATA = {"name": "S2M-Net é", "notice": 'Research use only: "not" a <device>\n& so on'}
-
-
-@dataclass(frozen=True)
-class Case:
-    """A network with lively probabilities, a picture, and what eager says of it."""
-
-    model: S2MNet
-    preprocessing: Preprocessing
-    fitted: NDArray[np.uint8]
-    expected: NDArray[np.float32]
-
-
-def make_case(classes: int, channels: int, size: int = SIZE) -> Case:
-    torch.manual_seed(classes)
-    model = S2MNet(S2MNetConfig.preset("paper", size=size, classes=classes, in_channels=channels)).eval()
-    preprocessing = Preprocessing(size, channels, mean=(0.4, 0.5, 0.6), standard_deviation=(0.2, 0.25, 0.3))
-    fitted = np.random.default_rng(classes).integers(0, 256, (size, size, channels), dtype=np.uint8)
-    image = torch.from_numpy(normalise(fitted, preprocessing))
-    with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                assert module.running_mean is not None
-                assert module.running_var is not None
-                module.running_mean.normal_(0, 0.1)
-                module.running_var.uniform_(0.5, 1.5)
-        for stage in model.encoder:
-            stage.mixer.spectral.filter.copy_(torch.randn_like(stage.mixer.spectral.filter))  # type: ignore[union-attr]
-        # A random network's logits hardly vary, and would hide any mistake: centre them and spread them.
-        last = model.head[-1]
-        assert isinstance(last, torch.nn.Conv2d)
-        assert last.bias is not None
-        logits = model(image)
-        gain = 1.0 / logits.std(dim=(0, 2, 3))
-        last.bias.copy_((last.bias - logits.mean(dim=(0, 2, 3))) * gain)
-        last.weight.mul_(gain[:, None, None, None])
-        expected = probabilities_from_logits(model(image))[0].numpy()
-    assert expected.std() > 0.1
-    return Case(model, preprocessing, fitted, expected)
 
 
 def export(case: Case, folder: Path, precision: Precision = "float32") -> Path:

@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from s2m_edge.blocks import ChannelLayerNorm, ConvNorm
-from s2m_edge.config import S2MNetConfig
 from s2m_edge.model import S2MNet
 from s2m_edge.targets.rewrites import (
     ConvolutionalLayerNorm,
@@ -22,6 +21,7 @@ from s2m_edge.targets.rewrites import (
     spectral_as_matmul,
     split_depthwise,
 )
+from support import lively_network
 
 Rewrite = Callable[[S2MNet], S2MNet]
 
@@ -36,35 +36,7 @@ REWRITES: tuple[Rewrite, ...] = (
 
 @pytest.fixture(scope="module")
 def network() -> S2MNet:
-    """Random weights, filters without symmetry, random statistics, logits of unit spread: nothing hides an error."""
-    generator = torch.Generator().manual_seed(7)
-    model = S2MNet(S2MNetConfig.preset("paper", size=96, classes=2)).eval()
-
-    def normal(tensor: torch.Tensor, mean: float, deviation: float) -> None:
-        tensor.copy_(mean + deviation * torch.randn(tensor.shape, generator=generator))
-
-    with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                assert module.running_mean is not None
-                assert module.running_var is not None
-                normal(module.running_mean, 0.0, 0.3)
-                module.running_var.copy_(0.5 + torch.rand(module.running_var.shape, generator=generator))
-            if isinstance(module, nn.Conv2d):
-                normal(module.weight, 0.0, module.weight[0].numel() ** -0.5)
-            if isinstance(module, ChannelLayerNorm | nn.BatchNorm2d):
-                normal(module.weight, 1.0, 0.2)
-            bias = getattr(module, "bias", None)
-            if isinstance(bias, nn.Parameter):
-                normal(bias, 0.0, 0.1)
-        for name, parameter in model.named_parameters():
-            if name.endswith("spectral.filter"):
-                normal(parameter, 0.3, 0.3)
-        image = torch.rand(1, 3, 96, 96, generator=generator)
-        last = model.head[-1]
-        assert isinstance(last, nn.Conv2d)
-        last.weight.div_(model(image).std())
-    return model
+    return lively_network(classes=2, seed=7)
 
 
 def largest_difference(before: nn.Module, after: nn.Module, dtype: torch.dtype) -> float:

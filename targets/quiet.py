@@ -1,4 +1,4 @@
-"""Keeping the backend's chatter (import warnings, CPU detection, native logs) off the user's terminal."""
+"""Keeping the backends' chatter (import warnings, version remarks, native logs) off the user's terminal."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet_python() -> Iterator[None]:
-    """No warnings and no log records below ERROR inside; the root logger's handlers are as before afterwards.
+def quiet_backend() -> Iterator[None]:
+    """No log records below ERROR inside, and no warnings about interfaces; the root logger is as before afterwards.
 
-    Importing the partitioner calls logging.basicConfig, which would give every program that exports a root handler.
+    RuntimeWarning stays: numpy warns so when a weight overflows float16. Some backends call logging.basicConfig when
+    they are imported, which would give every program that exports a root handler.
     """
     root = logging.getLogger()
     handlers, level, disabled = list(root.handlers), root.level, root.manager.disable
     logging.disable(max(disabled, logging.WARNING))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            for category in (UserWarning, DeprecationWarning, FutureWarning, PendingDeprecationWarning, ImportWarning):
+                warnings.simplefilter("ignore", category)
             yield
     finally:
         logging.disable(disabled)
@@ -31,7 +33,7 @@ def quiet_python() -> Iterator[None]:
 
 @contextmanager
 def quiet_native() -> Iterator[None]:
-    """`quiet_python`, and nothing that native code writes to file descriptor 2 either.
+    """`quiet_backend`, and nothing that native code writes to file descriptor 2 either.
 
     Keep the body short: the descriptor belongs to the whole process.
     """
@@ -39,13 +41,13 @@ def quiet_native() -> Iterator[None]:
     try:
         kept = os.dup(2)
     except OSError:  # no standard error at all: nothing to hide
-        with quiet_python():
+        with quiet_backend():
             yield
         return
     try:
         with open(os.devnull, "wb") as sink:
             os.dup2(sink.fileno(), 2)
-        with quiet_python():
+        with quiet_backend():
             yield
     finally:
         os.dup2(kept, 2)

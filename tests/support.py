@@ -1,0 +1,75 @@
+"""What several tests need: a network that hides no mistake, and a case made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from s2m_edge.blocks import ChannelLayerNorm
+from s2m_edge.config import S2MNetConfig
+from s2m_edge.imaging.preprocess import Preprocessing, normalise
+from s2m_edge.model import S2MNet, probabilities_from_logits
+
+
+def lively_network(size: int = 96, classes: int = 1, in_channels: int = 3, seed: int = 0) -> S2MNet:
+    """A random network, eval mode: filters without symmetry, disturbed statistics, logits centred and of unit spread.
+
+    A plainly initialised network answers almost the same everywhere, and would hide any mistake of a lowering.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    model = S2MNet(S2MNetConfig.preset("paper", size=size, classes=classes, in_channels=in_channels)).eval()
+
+    def normal(tensor: torch.Tensor, mean: float, deviation: float) -> None:
+        tensor.copy_(mean + deviation * torch.randn(tensor.shape, generator=generator))
+
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                normal(module.running_mean, 0.0, 0.2)
+                module.running_var.copy_(0.5 + torch.rand(module.running_var.shape, generator=generator))
+            if isinstance(module, nn.Conv2d):
+                normal(module.weight, 0.0, module.weight[0].numel() ** -0.5)
+            if isinstance(module, ChannelLayerNorm | nn.BatchNorm2d):
+                normal(module.weight, 1.0, 0.2)
+            bias = getattr(module, "bias", None)
+            if isinstance(bias, nn.Parameter):
+                normal(bias, 0.0, 0.1)
+        for name, parameter in model.named_parameters():
+            if name.endswith("spectral.filter"):
+                normal(parameter, 0.3, 0.3)
+        last = model.head[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        logits = model(torch.rand(1, in_channels, size, size, generator=generator))
+        gain = 1.0 / logits.std(dim=(0, 2, 3))
+        last.bias.copy_((last.bias - logits.mean(dim=(0, 2, 3))) * gain)
+        last.weight.mul_(gain[:, None, None, None])
+    return model.requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A lively network, a fitted picture of noise, and what eager says of it."""
+
+    model: S2MNet
+    preprocessing: Preprocessing
+    fitted: NDArray[np.uint8]
+    expected: NDArray[np.float32]
+
+
+def make_case(classes: int, channels: int, size: int = 96) -> Case:
+    """A case with a mean and deviations that are not the identity."""
+    model = lively_network(size, classes, channels, seed=classes)
+    preprocessing = Preprocessing(size, channels, mean=(0.4, 0.5, 0.6), standard_deviation=(0.9, 1.0, 1.1))
+    fitted = np.random.default_rng(classes).integers(0, 256, (size, size, channels), dtype=np.uint8)
+    with torch.no_grad():
+        logits = model(torch.from_numpy(normalise(fitted, preprocessing)))
+    expected = probabilities_from_logits(logits)[0].numpy()
+    assert expected.std() > 0.1
+    return Case(model, preprocessing, fitted, expected)
