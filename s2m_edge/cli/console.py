@@ -107,7 +107,8 @@ def parity_table(rows: Sequence[tuple[ParityReport, int]]) -> Table:
             f"{summary['max_probability_error']:.1e}",
             f"{summary['min_mask_agreement']:.5f}",
             f"{summary['min_mask_dice']:.4f}",
-            f"{summary['median_milliseconds']:.0f}",
+            # An evaluator's time says nothing of a device.
+            f"{summary['median_milliseconds']:.0f}" if report.verdict == "executed" else "-",
             f"{size / 1e6:.1f}",
             "[green]passed[/]" if report.passed else "[bold red]FAILED[/]",
         )

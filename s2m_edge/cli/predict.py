@@ -56,7 +56,9 @@ def predict(
                 continue
             stem = _free_stem(path, taken)
             mask, overlay = out / f"{stem}-mask.png", out / f"{stem}-overlay.png"
-            caption = f"S2M-Net, {opened.target.title}, {opened.contract.precision}, {done.network_milliseconds:.0f} ms"
+            # The evaluator of saved packages is no runtime: its time says nothing of a device, and is not shown as if.
+            ran = f"{done.network_milliseconds:.0f} ms" if runner.verdict == "executed" else runner.device
+            caption = f"S2M-Net, {opened.target.title}, {opened.contract.precision}, {ran}"
             write_bytes(mask, png_bytes(mask_picture(done.labels, opened.contract.values["output"]["shape"][1])))
             write_bytes(overlay, png_bytes(draw_overlay(done.image, done.labels, classes, caption)))
             results.append({**done.summary(), "mask": str(mask), "overlay": str(overlay)})
@@ -74,7 +76,9 @@ def predict(
             }
         )
     elif results:
-        console.output.print(f"{opened.target.title}, {opened.contract.precision}, {runner.device}", markup=False)
+        console.output.print(
+            f"{opened.target.title}, {opened.contract.precision}, {runner.device} ({runner.verdict})", markup=False
+        )
         table = Table(box=box.SIMPLE_HEAD, caption=NOTICE, caption_justify="left", pad_edge=False)
         table.add_column("image", overflow="fold")
         for heading in ("size", "area", "network", "in all"):
@@ -86,7 +90,10 @@ def predict(
             table.add_row(
                 Path(str(result["image"])).name,
                 f"{result['width']} x {result['height']}",
-                "\n".join(f"{name} {fractions[name]:.1%} ({area} px)" for name, area in areas.items()),
+                "\n".join(
+                    f"{name if len(areas) > 1 else ''} {fractions[name]:.1%} ({area} px)".strip()
+                    for name, area in areas.items()
+                ),
                 f"{result['network_milliseconds']:.0f} ms",
                 f"{result['milliseconds']:.0f} ms",
             )
