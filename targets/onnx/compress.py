@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
+from s2m_edge.targets.half_storage import halved
 
 if TYPE_CHECKING:
     import onnx
-
-SMALLEST_HALVED = 1024
-"""Initializers of fewer values stay float32: together they are a hundredth of the file or so."""
 
 
 def store_weights_as_float16(model: onnx.ModelProto) -> int:
@@ -29,12 +26,12 @@ def store_weights_as_float16(model: onnx.ModelProto) -> int:
     for initializer in graph.initializer:
         if initializer.data_type != TensorProto.FLOAT:
             continue
-        values = numpy_helper.to_array(initializer)
-        if values.size < SMALLEST_HALVED or np.abs(values).max() > np.finfo(np.float16).max:
+        values = halved(numpy_helper.to_array(initializer))
+        if values is None:
             continue
         name = initializer.name
         stored = f"{name}.float16"
-        initializer.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+        initializer.CopyFrom(numpy_helper.from_array(values, stored))
         casts.append(helper.make_node("Cast", [stored], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.node[:]

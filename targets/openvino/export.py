@@ -11,6 +11,7 @@ import torch
 from s2m_edge.imaging.preprocess import Preprocessing
 from s2m_edge.targets.base import ARTIFACT_STEM, Exporter, LoweringRequest, TensorInterface
 from s2m_edge.targets.deployed import DeployedNetwork, example_input
+from s2m_edge.targets.half_storage import halved
 from s2m_edge.targets.openvino.backend import import_openvino
 from s2m_edge.targets.rewrites import spectral_as_matmul
 
@@ -49,7 +50,29 @@ class OpenVINOExporter(Exporter):
 
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         """Write `path` (.xml) and the weights beside it (.bin)."""
-        import_openvino().save_model(lowered, path, compress_to_fp16=request.precision == "float16")
+        if request.precision == "float16":
+            _store_weights_as_float16(lowered)
+        import_openvino().save_model(lowered, path, compress_to_fp16=False)
+
+
+def _store_weights_as_float16(model: openvino.Model) -> None:
+    """Round the large constants of `model` to float16, with a conversion to float32 behind each; in place.
+
+    OpenVINO's own compression would round every constant, small ones too.
+    """
+    import_openvino()
+    from openvino import opset13
+
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Constant" or node.get_element_type().get_type_name() != "f32":
+            continue
+        values = halved(node.data)
+        if values is None:
+            continue
+        widened = opset13.convert(opset13.constant(values), "f32")
+        widened.set_friendly_name(node.get_friendly_name())
+        for consumer in node.output(0).get_target_inputs():
+            consumer.replace_source_output(widened.output(0))
 
 
 def _with_preprocessing(model: openvino.Model, preprocessing: Preprocessing) -> openvino.Model:
