@@ -20,9 +20,15 @@ from s2m_edge.model import S2MNet
 from s2m_edge.spectral import reference_spectral_filter
 from s2m_edge.targets.base import LoweringRequest
 from s2m_edge.targets.coreml.composite import spectral_constants
-from s2m_edge.targets.coreml.evaluator import open_package
-from s2m_edge.targets.coreml.export import image_scale_and_bias
-from s2m_edge.targets.coreml.half import epsilon_factor, with_half_precision_epsilons
+from s2m_edge.targets.coreml.evaluator import Evaluator, open_package
+from s2m_edge.targets.coreml.export import for_half_precision, image_scale_and_bias
+from s2m_edge.targets.coreml.half import (
+    epsilon_factor,
+    round_keeping_sums,
+    round_kernels,
+    with_exact_half_input,
+    with_half_precision_epsilons,
+)
 from s2m_edge.targets.coreml.metadata import preview_parameters
 from s2m_edge.targets.registry import find_target
 
@@ -171,6 +177,70 @@ def test_half_precision_epsilons_change_nothing(preset):
         # A constant picture too: there the epsilon counts most.
         for x in (image, torch.zeros_like(image)):
             torch.testing.assert_close(rescaled(x), network(x), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        Preprocessing(96),
+        Preprocessing(96, 1, 1 / 127.5, mean=(1.0,), standard_deviation=(1.0,)),
+        Preprocessing(96, mean=(0.5, 0.25 / 255, 128 / 255), standard_deviation=(0.2, 0.3, 0.5)),
+    ],
+)
+def test_every_picture_value_is_exact_in_float16(preprocessing):
+    torch.manual_seed(2)
+    network = S2MNet(S2MNetConfig.preset("paper", size=96, in_channels=preprocessing.channels)).eval()
+    rescaled, exact = with_exact_half_input(network, preprocessing)
+    levels = np.arange(96 * 96, dtype=np.uint32).astype(np.uint8).reshape(96, 96, 1)
+    picture = np.repeat(levels, preprocessing.channels, axis=2)
+    given = normalise(picture, exact)
+    np.testing.assert_array_equal(given, given.astype(np.float16))
+    assert len(np.unique(given[0, 0])) == 256
+    with torch.no_grad():
+        expected = network(torch.from_numpy(normalise(picture, preprocessing)))
+        torch.testing.assert_close(rescaled(torch.from_numpy(given)), expected, rtol=0, atol=2e-6)
+
+
+def test_a_mean_between_grey_levels_stays_as_it_is():
+    network = S2MNet(S2MNetConfig.preset("paper", size=96)).eval()
+    preprocessing = Preprocessing(96, mean=(0.485, 0.456, 0.406), standard_deviation=(0.229, 0.224, 0.225))
+    assert with_exact_half_input(network, preprocessing) == (network, preprocessing)
+
+
+def test_rounded_kernels_keep_their_sums():
+    generator = torch.Generator().manual_seed(3)
+    kernels = 3.0 * torch.randn(16, 3, 3, 3, generator=generator)
+    kernels[:, :, 1, 1] -= kernels.sum((2, 3))  # differences: each kernel adds up to nothing
+    rounded = round_keeping_sums(kernels)
+    torch.testing.assert_close(rounded, rounded.half().float(), rtol=0, atol=0)
+    plain = (kernels.half().double().sum((2, 3)) - kernels.double().sum((2, 3))).abs().max()
+    kept = (rounded.double().sum((2, 3)) - kernels.double().sum((2, 3))).abs().max()
+    assert kept < plain / 10
+    assert (rounded - kernels).abs().max() < 0.02
+
+
+def test_rounded_kernels_are_what_the_package_stores(saved):
+    """Nothing after them, BatchNorm's folding for one, may round again."""
+    stored = set()
+    package = open_package(saved("float16-matmul-grey").path)
+    for value in Evaluator(package)._constants.values():
+        if isinstance(value, torch.Tensor) and value.dtype == torch.float16 and value.shape[-2:] == (3, 3):
+            stored.add(value.float().numpy().tobytes())
+    request = for_half_precision(saved("float16-matmul-grey").request)
+    kernels = [
+        module.weight.detach().numpy().tobytes()
+        for module in request.model.modules()
+        if isinstance(module, torch.nn.Conv2d) and module.kernel_size == (3, 3)
+    ]
+    assert len(kernels) > 10
+    assert set(kernels) <= stored
+
+
+def test_point_convolutions_round_to_the_nearest():
+    layer = torch.nn.Conv2d(4, 5, 1)
+    rounded = round_kernels(layer)
+    assert isinstance(rounded, torch.nn.Conv2d)
+    torch.testing.assert_close(rounded.weight, layer.weight.half().float(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
