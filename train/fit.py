@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, Timer, TQD
 from s2m_edge.checkpoint import load_model, read_header, save_checkpoint
 from s2m_edge.config import S2MNetConfig
 from s2m_edge.train.allocator import keep_freed_memory
-from s2m_edge.train.data import ImageFolderData
+from s2m_edge.train.data.module import ImageFolderData
 from s2m_edge.train.module import SegmentationModule
 
 

@@ -38,7 +38,7 @@ def score_checkpoint(checkpoint: Path, data: Path, split: str, size: int | None 
     from s2m_edge.imaging.preprocess import Preprocessing, fit_to_network, mask_in_original_size
     from s2m_edge.imaging.read import read_image
     from s2m_edge.reference import probabilities, reference_logits
-    from s2m_edge.train.data import list_samples, read_binary_mask
+    from s2m_edge.train.data.folders import list_samples, read_binary_mask
 
     model = load_model(checkpoint, size=size)
     preprocessing = Preprocessing(size=model.config.size, channels=model.config.in_channels)

@@ -15,7 +15,8 @@ from s2m_edge.checkpoint import load_model, read_header
 from s2m_edge.config import S2MNetConfig
 from s2m_edge.errors import ImageError
 from s2m_edge.samples import sample_images, sample_mask
-from s2m_edge.train.data import ImageFolderData, list_samples, load_samples, read_binary_mask
+from s2m_edge.train.data.folders import list_samples, read_binary_mask, read_labels
+from s2m_edge.train.data.module import ImageFolderData, load_samples
 
 
 @pytest.fixture
@@ -53,6 +54,18 @@ def test_a_damaged_folder_is_refused(folder: Path, damage, words):
     with pytest.raises(ImageError, match=words):  # noqa: PT012 - whichever split names the damaged sample
         for split in ("train", "val", "test"):
             list_samples(folder, split)
+
+
+def test_labels_keep_their_classes_at_another_size(tmp_path: Path):
+    labels = np.zeros((60, 90), np.uint8)
+    labels[:, 30:60], labels[:, 60:] = 1, 3
+    Image.fromarray(labels).save(tmp_path / "labels.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "labels.png", 4), labels)
+    stretched = read_labels(tmp_path / "labels.png", 4, 96)
+    assert stretched.shape == (96, 96)
+    assert set(np.unique(stretched)) == {0, 1, 3}  # and no 2 between 1 and 3
+    with pytest.raises(ImageError, match="holds the label 3, and the classes are 0 to 2"):
+        read_labels(tmp_path / "labels.png", 3)
 
 
 def test_masks_of_255_and_of_1_mean_the_same(tmp_path: Path):

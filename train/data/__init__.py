@@ -1,0 +1,1 @@
+"""Image folders, and how training reads them."""
