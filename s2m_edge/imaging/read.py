@@ -133,7 +133,7 @@ def _read_picture(path: Path, frame: int | None) -> NDArray[np.uint8]:
     with Image.open(path) as probe:
         probe.verify()
     pixels = np.asarray(reader.get_data(reader.read(str(path)))[0])
-    return _to_rgb(pixels)
+    return to_rgb(pixels)
 
 
 def _read_nifti(path: Path, index: int | None) -> NDArray[np.uint8]:
@@ -144,7 +144,7 @@ def _read_nifti(path: Path, index: int | None) -> NDArray[np.uint8]:
     while volume.ndim > 3:
         volume = volume[..., 0]
     plane = _pick(volume, 2, index, path) if volume.ndim == 3 else volume
-    return _to_rgb(np.swapaxes(plane, 0, 1))  # Nibabel gives x before y
+    return to_rgb(np.swapaxes(plane, 0, 1))  # Nibabel gives x before y
 
 
 def _read_dicom(path: Path, index: int | None) -> NDArray[np.uint8]:
@@ -159,16 +159,16 @@ def _read_dicom(path: Path, index: int | None) -> NDArray[np.uint8]:
     if pixels.ndim == (4 if colour else 3):
         pixels = _pick(pixels, 0, index, path)
     if colour:
-        return _to_rgb(pixels)
+        return to_rgb(pixels)
     windowed = "WindowCenter" in header or "VOILUTSequence" in header
     if windowed:
         pixels = apply_voi_lut(pixels, header)
     if getattr(header, "PhotometricInterpretation", "") == "MONOCHROME1":
         pixels = pixels.max() + pixels.min() - pixels
-    return _to_rgb(pixels if not windowed else pixels.astype(np.float32))
+    return to_rgb(pixels if not windowed else pixels.astype(np.float32))
 
 
-def _to_rgb(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+def to_rgb(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     if pixels.dtype != np.uint8:
         values = pixels.astype(np.float32)
         if not np.isfinite(values).all():

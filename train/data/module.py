@@ -1,70 +1,268 @@
-"""An image folder as a Lightning data module."""
+"""An image folder or a published data set as a Lightning data module."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningDataModule
-from monai.data import DataLoader, Dataset
-from monai.transforms import Compose
+from monai.data import DataLoader as MonaiLoader
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, DistributedSampler
 
-from s2m_edge.imaging.preprocess import Preprocessing, fit_to_network
-from s2m_edge.imaging.read import read_image
-from s2m_edge.train.data.augment import whole_image_augmentation
-from s2m_edge.train.data.folders import Sample, list_samples, read_labels
+from s2m_edge.errors import ImageError
+from s2m_edge.imaging.preprocess import LUMA, Preprocessing, fit_to_network
+from s2m_edge.train.data.augment import Augmentation, build_augmentation, find_augmentation
+from s2m_edge.train.data.folders import resize_labels
+from s2m_edge.train.data.layouts import load_training_data
+from s2m_edge.train.data.patches import FIELD, PatchSampling, build_patch_sampler
+from s2m_edge.train.data.reading import read_field_of_view, read_sample_image, read_sample_labels
+from s2m_edge.train.data.sample import Sample
+
+Item = dict[str, Any]
+DRAW = "draw"
 
 
-def load_samples(samples: list[Sample], size: int, channels: int, classes: int = 1) -> list[dict[str, torch.Tensor]]:
-    """All samples in memory: image C x size x size and mask 1 x size x size (labels), uint8."""
-    preprocessing = Preprocessing(size=size, channels=channels)
-    loaded: list[dict[str, torch.Tensor]] = []
-    for sample in samples:
-        fitted = fit_to_network(read_image(sample.image), preprocessing)
-        loaded.append(
-            {
-                "image": torch.from_numpy(fitted.transpose(2, 0, 1).copy()),
-                "mask": torch.from_numpy(read_labels(sample.mask, classes, size)[None]),
-            }
+def load_sample(
+    sample: Sample, size: int, channels: int, classes: int = 1, *, native: bool = False, enhance: bool = False
+) -> Item:
+    """One sample: "image" C x size x size and "mask" 1 x size x size (labels), uint8, and "stem".
+
+    Args:
+        native: keep the picture's own H x W instead, and add "field_of_view", 1 x H x W of 0 and 1.
+        enhance: see `enhance_vessels`, and why not.
+
+    Raises:
+        ImageError: a file cannot be read, image and mask differ in size, or a label has no class.
+    """
+    image = read_sample_image(sample)
+    labels = read_sample_labels(sample, classes)
+    if labels.shape != image.shape[:2]:
+        raise ImageError(
+            f"{sample.mask} is {labels.shape[1]} x {labels.shape[0]} and its image {image.shape[1]} x {image.shape[0]}",
+            "Image and mask need one size; s2m-edge data check lists all that differ.",
         )
-    return loaded
+    view = read_field_of_view(sample) if native else None
+    if enhance:
+        from s2m_edge.train.data.enhance import enhance_vessels
+
+        image = enhance_vessels(image)
+    if native:
+        fitted = _with_channels(image, channels)
+    else:
+        fitted = fit_to_network(image, Preprocessing(size=size, channels=channels))
+        labels = resize_labels(labels, classes, size)
+    item: Item = {
+        "image": torch.from_numpy(fitted.transpose(2, 0, 1).copy()),
+        "mask": torch.from_numpy(labels[None].copy()),
+        "stem": sample.stem,
+    }
+    if view is not None:
+        item[FIELD] = torch.from_numpy(view[None].astype(np.uint8))
+    return item
 
 
-def _to_float(item: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {"image": item["image"].float() / 255.0, "mask": item["mask"].float()}
-
-
-def _finish(item: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    plain = {key: torch.as_tensor(value).as_subclass(torch.Tensor) for key, value in item.items()}
-    return {"image": plain["image"].clamp(0, 1), "mask": plain["mask"]}
+def load_samples(samples: list[Sample], size: int, channels: int, classes: int = 1, **options: bool) -> list[Item]:
+    """All samples in memory, each as `load_sample` gives it."""
+    return [load_sample(sample, size, channels, classes, **options) for sample in samples]
 
 
 class ImageFolderData(LightningDataModule):
-    """An image folder held in memory at one size.
+    """Samples of one network size.
 
-    Batches: {"image": B x C x size x size in [0, 1], "mask": B x 1 x size x size of 0 and 1}, float32.
+    Training batches: {"image": B x C x size x size in [0, 1], "mask": B x 1 x size x size of labels, "stem": list},
+    float32. Validation batches alike, in order and unchanged; with patches they hold one whole picture of its own size,
+    for a sliding window, and its "field_of_view". What an epoch draws (order, augmentation, patches) depends on seed,
+    epoch and sample alone: neither on the number of workers nor on whether the run was resumed.
+
+    Args:
+        folder: an image folder, or with `preset` a published data set.
+        size: of the network, or of the patches.
+        channels: 3 (RGB) or 1 (grey).
+        batch_size: per process.
+        classes: of the network; the masks hold labels below it.
+        preset: see presets.py.
+        augmentation: a variant's name, or an `Augmentation` of one's own.
+        patches: train on patches of `size` x `size` at native size (True: 16 of every image in an epoch).
+        enhance: green-channel CLAHE. The deployment contract has no such step: see `enhance_vessels`.
+        in_memory: read everything once. Otherwise files are read whenever they are wanted, for data sets larger than
+            the memory.
+        augment_on_device: augment on the accelerator, after the transfer, instead of in the workers.
+        workers: processes that read and augment.
+
+    Raises (from `setup`):
+        ImageError, ConfigurationError: the data or an option.
     """
 
-    def __init__(self, folder: Path, size: int, channels: int, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        size: int,
+        channels: int,
+        batch_size: int,
+        seed: int,
+        *,
+        classes: int = 1,
+        preset: str | None = None,
+        augmentation: str | Augmentation = "first",
+        patches: PatchSampling | bool = False,
+        enhance: bool = False,
+        in_memory: bool = True,
+        augment_on_device: bool = False,
+        workers: int = 0,
+    ) -> None:
         super().__init__()
-        self.folder, self.size, self.channels = folder, size, channels
-        self.batch_size, self.seed = batch_size, seed
+        self.folder, self.size, self.channels, self.classes = folder, size, channels, classes
+        self.batch_size, self.seed, self.preset, self.workers = batch_size, seed, preset, workers
+        self.patches = (PatchSampling() if patches else None) if isinstance(patches, bool) else patches
+        self.enhance, self.in_memory, self.augment_on_device = enhance, in_memory, augment_on_device
+        chosen = find_augmentation(augmentation) if isinstance(augmentation, str) else augmentation
+        self.augment = build_augmentation(chosen, size)
 
     def setup(self, stage: str) -> None:
-        if stage == "fit" and not hasattr(self, "training"):
-            self.training = load_samples(list_samples(self.folder, "train"), self.size, self.channels)
-            self.validation = load_samples(list_samples(self.folder, "val"), self.size, self.channels)
+        if stage in ("fit", "validate") and not hasattr(self, "training"):
+            training, validation, _ = load_training_data(self.folder, self.preset)
+            self.training, self.validation = self._load(training), self._load(validation)
 
-    def train_dataloader(self) -> DataLoader:
-        transform = Compose([_to_float, whole_image_augmentation(self.seed), _finish])
-        generator = torch.Generator().manual_seed(self.seed)
-        return DataLoader(
-            Dataset(self.training, transform),
-            batch_size=self.batch_size,
+    def _load(self, samples: list[Sample]) -> Any:
+        if self.in_memory:
+            return [self._read(sample) for sample in samples]
+        return _Lazy(samples, self._read)
+
+    def _read(self, sample: Sample) -> Item:
+        native = self.patches is not None
+        return load_sample(sample, self.size, self.channels, self.classes, native=native, enhance=self.enhance)
+
+    def train_dataloader(self) -> MonaiLoader:
+        sampler = build_patch_sampler(self.size) if self.patches is not None else None
+        augment = None if self.augment_on_device else self.augment
+        repeats = self.patches.per_image if self.patches is not None else 1
+        drawn = _Drawn(self.training, self.seed, sampler, augment, repeats)
+        trainer = self.trainer
+        order = _EpochOrder(
+            drawn,  # type: ignore[arg-type]
+            num_replicas=trainer.world_size if trainer is not None else 1,
+            rank=trainer.global_rank if trainer is not None else 0,
             shuffle=True,
-            drop_last=True,
-            generator=generator,
+            seed=self.seed,
+        )
+        if trainer is not None:
+            order.set_epoch(trainer.current_epoch)
+        return _Loader(
+            drawn,
+            num_workers=self.workers,
+            batch_size=self.batch_size,
+            sampler=order,
+            drop_last=len(order) >= self.batch_size,  # a set smaller than a batch would else give none
         )
 
-    def val_dataloader(self) -> DataLoader:
-        return DataLoader(Dataset(self.validation, Compose([_to_float, _finish])), batch_size=self.batch_size)
+    def val_dataloader(self) -> MonaiLoader:
+        batch_size = 1 if self.patches is not None else self.batch_size
+        return _Loader(_Plain(self.validation), num_workers=self.workers, batch_size=batch_size)
+
+    def validation_items(self, count: int) -> list[Item]:
+        """The first items of the validation set, as its batches hold them."""
+        plain = _Plain(self.validation)
+        return [plain[index] for index in range(min(count, len(plain)))]
+
+    def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Item:
+        """Augmentation on the accelerator, picture by picture, from the draws that came with the batch."""
+        if DRAW not in batch:
+            return batch
+        draws = batch.pop(DRAW)
+        changed = [
+            augmented({"image": image, "mask": mask}, self.augment, int(draw))
+            for image, mask, draw in zip(batch["image"], batch["mask"], draws, strict=True)
+        ]
+        return {**batch, **{key: torch.stack([item[key] for item in changed]) for key in ("image", "mask")}}
+
+
+def augmented(item: Item, transform: Callable[[Item], Any], draw: int) -> Item:
+    """`transform`, seeded with `draw`, of an item; plain float32 tensors, the image clipped to [0, 1]."""
+    transform.set_random_state(draw)  # type: ignore[attr-defined]
+    changed = transform(item)
+    return _plain(changed[0] if isinstance(changed, list) else changed)
+
+
+def _plain(item: Item) -> Item:
+    """Without MONAI's metadata, which would be collated."""
+    tensors = {key: value for key, value in item.items() if isinstance(value, Tensor)}
+    plain = {key: value.as_subclass(torch.Tensor).contiguous() for key, value in tensors.items()}
+    return {**item, **plain, "image": plain["image"].clamp(0, 1)}
+
+
+def _to_float(item: Item) -> Item:
+    floats = {key: value.float() for key, value in item.items() if isinstance(value, Tensor)}
+    return {**item, **floats, "image": floats["image"] / 255.0}
+
+
+def _with_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """H x W x 3 to H x W x channels, grey as the contract has it."""
+    if channels == 3:
+        return image
+    return np.floor(image.astype(np.float32) @ LUMA + 0.5).astype(np.uint8)[..., None]
+
+
+class _Lazy(Dataset[Item]):
+    """Samples that are read when they are wanted."""
+
+    def __init__(self, samples: list[Sample], read: Callable[[Sample], Item]) -> None:
+        self.samples, self.read = samples, read
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Item:
+        return self.read(self.samples[index])
+
+
+class _Plain(Dataset[Item]):
+    """Items as float32, unchanged."""
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Item:
+        return _to_float(self.items[index])
+
+
+class _Drawn(Dataset[Item]):
+    """Items as float32, cut and augmented; asked for by (epoch, index)."""
+
+    def __init__(self, items: Any, seed: int, sampler: Any, augment: Any, repeats: int) -> None:
+        self.items, self.seed, self.sampler, self.augment, self.repeats = items, seed, sampler, augment, repeats
+
+    def __len__(self) -> int:
+        return len(self.items) * self.repeats
+
+    def __getitem__(self, key: tuple[int, int]) -> Item:
+        epoch, index = key
+        cut, draw = (int(n) for n in np.random.SeedSequence([self.seed, epoch, index]).generate_state(2))
+        item = _to_float(self.items[index % len(self.items)])
+        if self.sampler is not None:
+            item = augmented(item, self.sampler, cut)
+        return {**item, DRAW: draw} if self.augment is None else augmented(item, self.augment, draw)
+
+
+class _EpochOrder(DistributedSampler[Item]):
+    """Torch's shuffle by seed and epoch, one process or several, which hands out (epoch, index)."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return ((self.epoch, index) for index in super().__iter__())
+
+
+class _Loader(MonaiLoader):
+    """A loader whose workers' errors arrive as the one line that they are."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        try:
+            yield from super().__iter__()
+        except ImageError as error:
+            raise ImageError(str(error).rpartition(f"{ImageError.__name__}: ")[2]) from None
