@@ -53,6 +53,12 @@ class LoweringError(S2MEdgeError):
     """A backend failed while lowering, saving or reloading."""
 
 
+class TrainingError(S2MEdgeError):
+    """A training run that went astray: its loss is no number any more."""
+
+    exit_code = 1
+
+
 class ParityError(S2MEdgeError):
     """A parity gate was breached: the artifact does not compute what the network computes."""
 

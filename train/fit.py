@@ -1,4 +1,4 @@
-"""A first training run: phases of rising resolution, each starting from the one before.
+"""Training by a recipe: phases of rising resolution, each starting from the one before; resumable after every epoch.
 
 The network is fully convolutional but for its spectral filters, which are resampled over frequency between phases; on
 a CPU most epochs are therefore spent at low resolution, where they are cheap.
@@ -6,76 +6,214 @@ a CPU most epochs are therefore spent at low resolution, where they are cheap.
 
 from __future__ import annotations
 
+import json
+import logging
+import signal
+import threading
 import time
-from collections.abc import Callable
+import warnings
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, Timer, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, Timer
+from lightning.pytorch.loggers import TensorBoardLogger
 
-from s2m_edge.checkpoint import load_model, read_header, save_checkpoint
-from s2m_edge.config import S2MNetConfig
+from s2m_edge.checkpoint import CheckpointHeader, load_model, read_header, save_checkpoint
+from s2m_edge.errors import CheckpointError
+from s2m_edge.files import write_json
 from s2m_edge.train.allocator import keep_freed_memory
+from s2m_edge.train.callbacks import KeepBest, KeepState, PictureSheets, SeedEachEpoch, ShowProgress
+from s2m_edge.train.data.layouts import load_training_data
 from s2m_edge.train.data.module import ImageFolderData
 from s2m_edge.train.module import SegmentationModule
+from s2m_edge.train.run import Run
+
+SHEET_PICTURES = 4
 
 
 @dataclass(frozen=True)
-class Phase:
-    """Epochs at one resolution. `size` in pixels; `learning_rate` is the peak of a one-cycle schedule."""
+class Machine:
+    """Where and how to compute; no part of the recipe.
 
-    size: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
+    Attributes:
+        accelerator, devices, strategy, nodes: Lightning's.
+        precision: Lightning's; None is bfloat16 mixed on a GPU and float32 elsewhere.
+        workers: processes that read and augment.
+        compile_network: torch.compile.
+        time_limit: after which a phase ends, with its best checkpoint.
+        sheet_every: epochs between two sheets of pictures.
+    """
+
+    accelerator: str = "auto"
+    devices: str = "auto"
+    strategy: str = "auto"
+    nodes: int = 1
+    precision: str | None = None
+    workers: int = 0
+    compile_network: bool = False
+    time_limit: timedelta | None = None
+    sheet_every: int = 5
 
 
-class _KeepBest(Callback):
-    """Writes the checkpoint whenever the validation Dice of the (averaged) weights is the best of the phase."""
+def is_main_process() -> bool:
+    """True in the one process that writes, also where a launcher started several."""
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-    def __init__(self, write: Callable[[SegmentationModule, float, int], None]) -> None:
-        self.write, self.best = write, -1.0
-
-    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        score = float(trainer.callback_metrics["val_dice"])
-        if not trainer.sanity_checking and score > self.best:
-            self.best = score
-            self.write(pl_module, score, trainer.current_epoch + 1)
+    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
-def train_phase(
-    phase: Phase,
-    *,
-    data: Path,
-    out: Path,
-    start: Path | None,
-    base: S2MNetConfig,
-    seed: int,
-    log_folder: Path,
-    average_decay: float,
-    time_limit: str | None,
-) -> float:
-    """Train one phase and write its best checkpoint to `out`.
-
-    Args:
-        start: checkpoint to start from (resampled to the phase's size), or None for random weights.
-        base: layout of a network started from random weights.
-        average_decay: decay per step of the exponential moving average of the weights that is validated and kept.
-        time_limit: "DD:HH:MM:SS" after which the phase stops, or None.
+def require_data(run: Run) -> str:
+    """Raise ImageError now unless there is something to train on.
 
     Returns:
-        The best validation Dice, in [0, 1].
+        A remark for the user, or an empty text.
     """
-    seed_everything(seed, verbose=False)
+    return load_training_data(run.data, run.preset)[2]
+
+
+def train_run(run: Run, machine: Machine) -> float:
+    """Train every phase that has not ended yet, from where it was left.
+
+    Returns:
+        The best validation Dice of the last phase, in [0, 1].
+
+    Raises:
+        TrainingError: the loss is no number any more.
+        ImageError, OutputError, CheckpointError: the data, the place, or the checkpoint to start from.
+    """
+    best = 0.0
+    for number in range(1, len(run.recipe.phases) + 1):
+        if run.result(number).is_file():
+            best = float(json.loads(run.result(number).read_text())["validation_dice"])
+            continue
+        best = _train_phase(run, machine, number)
+    return best
+
+
+def _train_phase(run: Run, machine: Machine, number: int) -> float:
+    recipe, phase = run.recipe, run.recipe.phases[number - 1]
+    _quiet_lightning()
+    seed_everything(recipe.seed, verbose=False)
     keep_freed_memory()
-    model = SegmentationModule(S2MNetConfig.from_dict({**base.to_dict(), "size": phase.size}), phase.learning_rate)
-    if start is not None:
-        model.network.load_state_dict(load_model(start, size=phase.size).state_dict())
-    inherited = read_header(start).provenance if start is not None else {}
-    history = [*inherited.get("phases", ())]
+    module = SegmentationModule(recipe, phase)
+    start = run.best(number - 1) if number > 1 else run.start
+    header = _start_from(module, start)
+    if machine.compile_network:
+        module.network.compile()
+    data = ImageFolderData(
+        run.data,
+        phase.size,
+        recipe.in_channels,
+        phase.batch_size,
+        recipe.seed,
+        classes=recipe.classes,
+        preset=run.preset,
+        augmentation=recipe.augmentation,
+        patches=recipe.patches,
+        workers=machine.workers,
+    )
+    keeper = KeepBest(_checkpoint_writer(run, number, header))
+    callbacks: list[Callback] = [SeedEachEpoch(recipe.seed)]
+    if recipe.average_decay > 0:
+        callbacks.append(EMAWeightAveraging(decay=recipe.average_decay, use_buffers=True))
+    callbacks += [
+        keeper,
+        EarlyStopping("val_dice", mode="max", patience=recipe.early_stopping, check_finite=False),
+        PictureSheets(
+            run.phase_folder(number) / "pictures", lambda: data.validation_items(SHEET_PICTURES), machine.sheet_every
+        ),
+        ShowProgress(),
+    ]
+    if machine.time_limit is not None:
+        callbacks.append(Timer(duration=machine.time_limit, interval="epoch", verbose=False))
+    callbacks.append(KeepState(run.state(number)))
+    trainer = Trainer(
+        max_epochs=phase.epochs,
+        accelerator=machine.accelerator,
+        devices=int(machine.devices) if machine.devices.isdigit() else machine.devices,
+        num_nodes=machine.nodes,
+        strategy=machine.strategy,
+        precision=machine.precision or ("bf16-mixed" if _on_gpu(machine) else "32-true"),  # type: ignore[arg-type]
+        gradient_clip_val=recipe.gradient_clip,
+        logger=TensorBoardLogger(run.folder, name="", version=f"phase-{number}", sub_dir="log"),
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        # A new loader for every epoch draws that epoch's order and augmentation from that epoch's seed.
+        reload_dataloaders_every_n_epochs=1,
+    )
+    state = run.state(number) if run.state(number).is_file() else None
+    _fit(trainer, module, data, state)
+    if trainer.is_global_zero:
+        write_json(run.result(number), {"validation_dice": round(keeper.best, 6), "best_epoch": keeper.epoch})
+    trainer.strategy.barrier()
+    return keeper.best
+
+
+def _fit(trainer: Trainer, module: SegmentationModule, data: ImageFolderData, state: Path | None) -> None:
+    """Lightning's fit, from whose way of ending at Ctrl-C or SIGTERM (SystemExit, signals ignored) we come back."""
+    if state is not None:
+        _require_state(state)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        # The state is a file of this run, yet it is unpickled no further than tensors and plain values.
+        trainer.fit(module, data, ckpt_path=state, weights_only=True)
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def _require_state(state: Path) -> None:
+    try:
+        torch.load(state, map_location="cpu", weights_only=True)
+    except Exception as error:  # a truncated file fails in many ways; all mean the same
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{state} cannot be resumed from ({reason})", f"Delete it to start this phase again: {state.name}."
+        ) from None
+
+
+def _start_from(module: SegmentationModule, start: Path | None) -> CheckpointHeader | None:
+    """Load a checkpoint into the module's network; filters are resampled without a warning, as recipes mean it."""
+    if start is None:
+        return None
+    header, config = read_header(start), module.network.config
+    given = header.config
+    if (given.in_channels, given.classes) != (config.in_channels, config.classes):
+        raise CheckpointError(
+            f"{start} has {given.in_channels} channels and {given.classes} classes, the recipe {config.in_channels} "
+            f"and {config.classes}",
+            "Start from a checkpoint of the same kind, or leave --start out.",
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weights = load_model(start, size=config.size).state_dict()
+    try:
+        module.network.load_state_dict(weights)
+    except RuntimeError:
+        raise CheckpointError(
+            f"{start} has another layout ({given.layout}) than the recipe ({config.layout})",
+            "Change the recipe's layout, or leave --start out.",
+        ) from None
+    return header
+
+
+def _checkpoint_writer(run: Run, number: int, start: CheckpointHeader | None) -> Any:
+    recipe, phase = run.recipe, run.recipe.phases[number - 1]
+    history = [] if start is None else list(start.provenance.get("phases", ()))
     began = time.monotonic()
 
     def write(module: SegmentationModule, score: float, epoch: int) -> None:
@@ -84,38 +222,45 @@ def train_phase(
             "epochs": epoch,
             "seconds": round(time.monotonic() - began),
             "batch_size": phase.batch_size,
-            "optimizer": f"AdamW, one cycle, peak {phase.learning_rate}, weight averaging {average_decay}",
-            "seed": seed,
-            "started_from": "the phase before" if history else start.name if start else "random weights",
+            "devices": module.trainer.world_size,
+            "loss": recipe.loss,
+            "optimizer": f"AdamW, warm-up and cosine, peak {phase.learning_rate}, weight averaging "
+            f"{recipe.average_decay}",
+            "augmentation": recipe.augmentation,
+            "seed": recipe.seed,
+            "started_from": "the phase before" if history else start.path.name if start else "random weights",
         }
+        on_gpu = module.device.type == "cuda"
         provenance = {
-            **{key: inherited[key] for key in ("domain", "class_names") if key in inherited},
-            "dataset": data.name,
+            "recipe": recipe.name,
+            "domain": recipe.domain,
+            "class_names": list(recipe.class_names),
+            "dataset": run.preset or run.data.resolve().name,
             "split": "train",
-            "loss": "Dice + binary cross-entropy",
-            "device": str(module.device.type),
+            "loss": "MASL" if recipe.loss == "masl" else "Dice + cross-entropy",
+            "device": torch.cuda.get_device_name(module.device) if on_gpu else "cpu",
+            "precision": str(module.trainer.precision),
             "torch": torch.__version__,
             "validation_dice": round(score, 4),
             "phases": [*history, this_phase],
         }
-        save_checkpoint(out, module.network, provenance)
+        save_checkpoint(run.best(number), module.network, provenance)
 
-    keeper = _KeepBest(write)
-    average = EMAWeightAveraging(decay=average_decay, use_buffers=True)
-    callbacks: list[Callback] = [average, keeper, TQDMProgressBar(refresh_rate=5)]
-    if time_limit:
-        callbacks.append(Timer(duration=time_limit, interval="epoch"))
-    trainer = Trainer(
-        max_epochs=phase.epochs,
-        precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
-        gradient_clip_val=1.0,
-        default_root_dir=log_folder,
-        callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        log_every_n_steps=10,
-        num_sanity_val_steps=0,
-    )
-    channels = base.in_channels
-    trainer.fit(model, ImageFolderData(data, phase.size, channels, phase.batch_size, seed))
-    return keeper.best
+    return write
+
+
+def _on_gpu(machine: Machine) -> bool:
+    return torch.cuda.is_available() and machine.accelerator in ("auto", "gpu", "cuda")
+
+
+def _quiet_lightning() -> None:
+    """Lightning's advice is for its own users; what a user of a recipe has to know is said by the callbacks."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    for words in (
+        ".*isinstance.treespec.*",
+        ".*does not have many workers.*",
+        ".*lr_scheduler.step.*",
+        ".*Checkpoint d",
+    ):
+        warnings.filterwarnings("ignore", message=words)

@@ -1,55 +1,106 @@
-"""The LightningModule: S2M-Net with Dice + cross-entropy. MASL will take the loss's place."""
+"""The LightningModule: S2M-Net under a recipe's loss."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from lightning import LightningModule
-from monai.losses import DiceCELoss
+from monai.inferers.inferer import SlidingWindowInferer
 from monai.metrics import DiceMetric
+from monai.networks.utils import one_hot
 from torch import Tensor
 
 from s2m_edge.config import S2MNetConfig
+from s2m_edge.errors import TrainingError
 from s2m_edge.model import S2MNet
+from s2m_edge.train.losses import labels_from_logits, make_loss
+from s2m_edge.train.recipe import Phase, Recipe
+
+WINDOW_OVERLAP = 0.5
 
 
 class SegmentationModule(LightningModule):
-    """Trains a binary network on {"image", "mask"} batches; logs `val_dice`, the mean Dice per image."""
+    """Trains a network on {"image", "mask", "stem"} batches; logs `val_dice`, the mean Dice per image.
 
-    def __init__(self, config: S2MNetConfig, peak_learning_rate: float, weight_decay: float = 1e-2) -> None:
+    Args:
+        recipe: loss, classes, optimizer.
+        phase: size, epochs and learning rate.
+
+    Validation pictures that are larger than the network are predicted through a sliding window.
+    """
+
+    def __init__(self, recipe: Recipe, phase: Phase) -> None:
         super().__init__()
+        config = S2MNetConfig.preset(
+            recipe.layout, size=phase.size, in_channels=recipe.in_channels, classes=recipe.classes
+        )
+        self.recipe, self.phase = recipe, phase
         self.network = S2MNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss = DiceCELoss(sigmoid=True, batch=False)
-        self.dice = DiceMetric(include_background=True, ignore_empty=False)
-        self.peak_learning_rate, self.weight_decay = peak_learning_rate, weight_decay
+        self.loss = make_loss(recipe.loss, recipe.classes, learned_weights=recipe.loss_weight_rate > 0)
+        several = recipe.classes > 1
+        # Several classes: a class that the picture lacks is left out of its mean. One class: two empty masks agree.
+        self.dice = DiceMetric(include_background=not several, ignore_empty=several)
+        self.windows = SlidingWindowInferer((phase.size, phase.size), overlap=WINDOW_OVERLAP, mode="gaussian")
 
-    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        image = batch["image"].contiguous(memory_format=torch.channels_last)
-        loss = self.loss(self.network(image), batch["mask"])
-        self.log("train_loss", loss, prog_bar=True)
+    def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
+        loss = self.loss(self.network(_channels_last(batch["image"])), batch["mask"])
+        if not torch.isfinite(loss):
+            names = ", ".join(batch.get("stem", ())) or "unnamed"
+            raise TrainingError(
+                f"the loss is {float(loss.detach())} in epoch {self.current_epoch + 1}, batch {index + 1} ({names})",
+                "The best checkpoint so far is kept. Look at these pictures, or lower --learning-rate.",
+            )
+        self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["image"]))
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
-        image = batch["image"].contiguous(memory_format=torch.channels_last)
-        self.dice((self.network(image) >= 0).float(), batch["mask"])
+    def predict_logits(self, image: Tensor) -> Tensor:
+        """Logits of whole pictures B x C x H x W of any size from the network's up."""
+        size = self.network.config.size
+        if tuple(image.shape[-2:]) == (size, size):
+            return self.network(_channels_last(image))
+        return self.windows(image, self.network)  # type: ignore[return-value]
+
+    def validation_step(self, batch: dict[str, Any], index: int) -> None:
+        labels, truth = labels_from_logits(self.predict_logits(batch["image"])), batch["mask"]
+        if self.recipe.classes > 1:
+            labels, truth = (one_hot(values, self.recipe.classes) for values in (labels, truth))
+        self.dice(labels.float(), truth.float())
 
     def on_validation_epoch_end(self) -> None:
         score = self.dice.aggregate()
         self.dice.reset()
         assert isinstance(score, Tensor)
-        self.log("val_dice", score.mean(), prog_bar=True)
+        # The metric has gathered every process's pictures already.
+        self.log("val_dice", score.mean().to(self.device), prog_bar=True, rank_zero_only=False, sync_dist=False)
+        # Here and not at the epoch's end, whose callbacks come before the module's own hook.
+        for name, value in self.loss.figures().items():
+            self.log(name, value)
 
     def configure_optimizers(self) -> Any:
         decayed = [p for p in self.network.parameters() if p.dim() > 1]
         plain = [p for p in self.network.parameters() if p.dim() <= 1]
-        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=self.peak_learning_rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            self.peak_learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=0.1,
-            final_div_factor=100.0,
-        )
+        rate, share = self.phase.learning_rate, self.recipe.loss_weight_rate
+        groups = [
+            {"params": decayed, "weight_decay": self.recipe.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+            {"params": list(self.loss.parameters()), "weight_decay": 0.0, "lr": rate * share},
+        ]
+        optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=rate, betas=(0.9, 0.999))
+        steps = max(2, int(self.trainer.estimated_stepping_batches))
+        warm = max(1, min(steps // 10, self.recipe.warmup_epochs * steps // self.phase.epochs))
+        last = self.recipe.final_learning_rate
+
+        def share_of_peak(step: int) -> float:
+            """Linear warm-up from a twentieth, then a cosine down to `last`."""
+            if step < warm:
+                return 0.05 + 0.95 * step / warm
+            return last + (1.0 - last) * (1.0 + math.cos(math.pi * min(1.0, (step - warm) / (steps - warm)))) / 2.0
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_peak)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _channels_last(image: Tensor) -> Tensor:
+    return image.contiguous(memory_format=torch.channels_last)

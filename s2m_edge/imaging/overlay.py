@@ -28,6 +28,18 @@ def outline(mask: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
     return mask & ~inner
 
 
+def paint(image: NDArray[np.uint8], labels: NDArray[np.uint8], classes: tuple[SegmentClass, ...]) -> NDArray[np.uint8]:
+    """The image, RGB H x W x 3, with each class of the labels H x W filled lightly and outlined."""
+    drawn = image.astype(np.float32)
+    thickness = max(1, round(min(labels.shape) / 250))
+    for index, entry in enumerate(classes, start=1):
+        region = labels == index
+        colour = np.asarray(entry.colour, dtype=np.float32)
+        drawn[region] = drawn[region] * (1 - FILL_OPACITY) + colour * FILL_OPACITY
+        drawn[outline(region, thickness)] = colour
+    return np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
+
+
 def draw_overlay(
     image: NDArray[np.uint8], labels: NDArray[np.uint8], classes: tuple[SegmentClass, ...], caption: str = ""
 ) -> Image.Image:
@@ -44,14 +56,7 @@ def draw_overlay(
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = labels.shape
-    drawn = image.astype(np.float32)
-    thickness = max(1, round(min(height, width) / 250))
-    for index, entry in enumerate(classes, start=1):
-        region = labels == index
-        colour = np.asarray(entry.colour, dtype=np.float32)
-        drawn[region] = drawn[region] * (1 - FILL_OPACITY) + colour * FILL_OPACITY
-        drawn[outline(region, thickness)] = colour
-    picture = Image.fromarray(np.clip(drawn + 0.5, 0, 255).astype(np.uint8))
+    picture = Image.fromarray(paint(image, labels, classes))
     size = max(9.0, min(width / 34, 28.0))
     font = ImageFont.load_default(size=size)
     canvas_width = max(width, MINIMUM_STRIP_WIDTH)

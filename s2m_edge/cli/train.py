@@ -1,0 +1,108 @@
+"""`s2m-edge train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="polyp, vessel, cardiac, skin, surgical, ultrasound, gland, or a .yaml file."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Image folder (images/, masks/, split.csv), or --preset.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Layout of a published data set, for instance drive.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run.")] = False,
+    start: Annotated[Path | None, typer.Option(help="Checkpoint to start from instead of random weights.")] = None,
+    phase: Annotated[
+        list[str] | None, typer.Option(help="SIZE:EPOCHS:BATCH:RATE instead of the recipe's; once per phase, in order.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of every phase.")] = None,
+    size: Annotated[int | None, typer.Option(help="Input size of every phase, in pixels.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures per step and device.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    loss: Annotated[str | None, typer.Option(help="masl or dice_ce.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Foreground classes by name, comma-separated.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
+    devices: Annotated[str, typer.Option(help="How many, or auto.")] = "auto",
+    strategy: Annotated[str, typer.Option(help="auto, ddp, or another of Lightning's.")] = "auto",
+    nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
+    precision: Annotated[
+        str | None, typer.Option(help="Lightning's; bf16-mixed on a GPU and 32-true elsewhere by default.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that read and augment.")] = 0,
+    compile_network: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    hours: Annotated[float | None, typer.Option(help="Longest time of each phase.")] = None,
+) -> None:
+    """Train S2M-Net by a recipe. The best checkpoint by validation Dice is RUN/phase-N/best.safetensors.
+
+    Interrupted, it goes on from the last finished epoch with --resume, exactly as if it had not been.
+    """
+    from datetime import timedelta
+
+    from s2m_edge.cli import console
+    from s2m_edge.errors import ConfigurationError, MissingBackendError
+    from s2m_edge.train.recipe import parse_phase, read_recipe, recipe_names, with_changes
+    from s2m_edge.train.run import Run, begin_run, open_run
+
+    try:
+        import lightning  # noqa: F401
+    except ImportError:
+        raise MissingBackendError("Lightning is not installed", "pip install 's2m-edge[train]'") from None
+    if resume:
+        if run is None and recipe is None:
+            raise ConfigurationError("nothing names the run to resume", "Give --run.")
+        changed = (data, preset, start, phase, epochs, size, batch_size, learning_rate, loss, classes, seed)
+        if any(value is not None for value in changed):
+            raise ConfigurationError(
+                "a resumed run keeps its recipe and data", "Leave those options out, or start another run."
+            )
+        opened = open_run(run or Path("runs") / str(recipe))
+    else:
+        if recipe is None:
+            raise ConfigurationError("no recipe was given", f"Choose one of {', '.join(recipe_names())}.")
+        if data is None:
+            raise ConfigurationError("no data was given", "Give --data an image folder.")
+        chosen = with_changes(
+            read_recipe(recipe),
+            {
+                "loss": loss,
+                "seed": seed,
+                "class_names": tuple(name.strip() for name in classes.split(",")) if classes else None,
+                "phases": tuple(parse_phase(text) for text in phase) if phase else None,
+            },
+            {"epochs": epochs, "size": size, "batch_size": batch_size, "learning_rate": learning_rate},
+        )
+        opened = Run(run or Path("runs") / chosen.name, chosen, data, preset, start)
+    from s2m_edge.train.fit import Machine, is_main_process, require_data, train_run
+
+    machine = Machine(
+        accelerator,
+        devices,
+        strategy,
+        nodes,
+        precision,
+        workers,
+        compile_network,
+        timedelta(hours=hours) if hours is not None else None,
+    )
+    if not resume:
+        remark = require_data(opened)  # before a folder is made
+        if is_main_process():
+            if remark:
+                console.status.print(f"note: {remark}", markup=False)
+            begin_run(opened)
+    try:
+        best = train_run(opened, machine)
+    except KeyboardInterrupt:
+        console.status.print(f"interrupted; go on with: s2m-edge train --resume --run {opened.folder}", markup=False)
+        raise typer.Exit(130) from None
+    if not is_main_process():
+        return
+    path = opened.best(len(opened.recipe.phases))
+    console.output.print(f"best validation Dice {best:.4f}: {path}", markup=False)

@@ -1,0 +1,89 @@
+"""`s2m-edge train`: what it refuses before it starts, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from s2m_edge.cli.main import main
+from s2m_edge.samples import sample_images, sample_mask
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments: object) -> tuple[int, str, str]:
+        before = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        signal.signal(signal.SIGTERM, before)
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.out + printed.err
+        return int(caught.value.code or 0), printed.out, " ".join(printed.err.split())
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    rows = ["stem,split"]
+    for image, split in zip(sample_images("polyp"), ("train", "train", "val"), strict=True):
+        (root / "images" / image.name).write_bytes(image.read_bytes())
+        (root / "masks" / f"{image.stem}.png").write_bytes(sample_mask(image).read_bytes())
+        rows.append(f"{image.stem},{split}")
+    (root / "split.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train",), "no recipe was given. Choose one of cardiac"),
+        (("train", "lung", "--data", "DATA"), "there is no recipe 'lung'"),
+        (("train", "polyp"), "no data was given"),
+        (("train", "polyp", "--data", "DATA", "--size", "100"), "phases.0.size"),
+        (("train", "polyp", "--data", "DATA", "--loss", "hinge"), "loss"),
+        (("train", "polyp", "--data", "DATA", "--phase", "96"), "is not SIZE:EPOCHS:BATCH:RATE"),
+        (("train", "polyp", "--data", "NOWHERE"), "there is no folder"),
+        (("train", "--resume"), "nothing names the run to resume"),
+        (("train", "--resume", "--run", "RUN"), "holds no run to resume"),
+        (("train", "--resume", "--run", "RUN", "--epochs", "3"), "a resumed run keeps its recipe and data"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_leaves_no_folder(run, folder: Path, tmp_path: Path, arguments, words):
+    places = {"DATA": folder, "NOWHERE": tmp_path / "nowhere", "RUN": tmp_path / "run"}
+    options = () if "--run" in arguments or "--resume" in arguments else ("--run", tmp_path / "run")
+    code, out, err = run(*(places.get(argument, argument) for argument in arguments), *options)
+    assert code == 2, err
+    assert words in err
+    assert not out
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_goes_on(run, folder: Path, tmp_path: Path, monkeypatch):
+    from s2m_edge.train.module import SegmentationModule
+
+    real = SegmentationModule.training_step
+
+    def stop(self, batch, index):
+        if self.current_epoch == 1:
+            raise KeyboardInterrupt
+        return real(self, batch, index)
+
+    monkeypatch.setattr(SegmentationModule, "training_step", stop)
+    place = tmp_path / "run"
+    options = ("--phase", "96:2:2:0.001", "--loss", "dice_ce", "--accelerator", "cpu")
+    code, _, err = run("train", "polyp", "--data", folder, "--run", place, *options)
+    assert code == 130
+    assert f"s2m-edge train --resume --run {place}" in err
+    monkeypatch.setattr(SegmentationModule, "training_step", real)
+    code, out, err = run("train", "--resume", "--run", place, "--accelerator", "cpu")
+    assert code == 0, err
+    assert "epoch 2/2" in err
+    assert "epoch 1/2" not in err
+    assert "best validation Dice" in out
+    assert (place / "phase-1" / "best.safetensors").is_file()

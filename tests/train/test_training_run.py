@@ -1,0 +1,272 @@
+"""A run by a recipe: what it leaves behind, and that nothing is lost when it is stopped."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from s2m_edge.checkpoint import load_model, read_header, save_checkpoint
+from s2m_edge.errors import CheckpointError, ConfigurationError, ImageError, OutputError, TrainingError
+from s2m_edge.samples import sample_images, sample_mask
+from s2m_edge.train.fit import Machine, require_data, train_run
+from s2m_edge.train.module import SegmentationModule
+from s2m_edge.train.recipe import Phase, Recipe
+from s2m_edge.train.run import Run, begin_run, open_run
+
+CPU = Machine(accelerator="cpu", devices="1", sheet_every=2)
+RECIPE = Recipe(
+    "tiny", "Tiny", ("polyp",), (Phase(96, 3, 2, 1e-3),), domain="polyp", loss="dice_ce", average_decay=0.5, seed=3
+)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image folder of bundled real pictures: four to train on, one to validate."""
+    root = tmp_path_factory.mktemp("training") / "data"
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    rows = ["stem,split"]
+    for image, split in zip(sample_images(None), ("train", "train", "train", "train", "val"), strict=False):
+        (root / "images" / image.name).write_bytes(image.read_bytes())
+        (root / "masks" / f"{image.stem}.png").write_bytes(sample_mask(image).read_bytes())
+        rows.append(f"{image.stem},{split}")
+    (root / "split.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def begun(folder: Path, place: Path, recipe: Recipe = RECIPE, start: Path | None = None) -> Run:
+    run = Run(place, recipe, folder, None, start)
+    begin_run(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, float]:
+    """A run that nobody disturbed, and its best validation Dice."""
+    run = begun(folder, tmp_path_factory.mktemp("runs") / "whole")
+    return run, train_run(run, CPU)
+
+
+def state(run: Run) -> dict:
+    return torch.load(run.state(1), weights_only=True)
+
+
+def assert_same_tensors(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=0, atol=0, msg=name)
+
+
+def test_a_run_leaves_a_checkpoint_that_says_how_it_was_made(finished):
+    run, best = finished
+    header = read_header(run.best(1))
+    assert 0 <= best <= 1
+    assert header.provenance["validation_dice"] == pytest.approx(best, abs=1e-4)
+    assert header.provenance["recipe"] == "tiny"
+    assert header.provenance["device"] == "cpu"
+    assert header.provenance["loss"] == "Dice + cross-entropy"
+    phase = header.provenance["phases"][0]
+    assert (phase["size"], phase["seed"], phase["started_from"]) == (96, 3, "random weights")
+    assert torch.isfinite(load_model(run.best(1))(torch.rand(1, 3, 96, 96))).all()
+    assert json.loads(run.result(1).read_text())["validation_dice"] == pytest.approx(best, abs=1e-6)
+
+
+def test_a_run_leaves_logs_and_sheets_of_pictures(finished):
+    run, _ = finished
+    assert list((run.folder / "phase-1" / "log").glob("events*"))
+    sheets = sorted((run.folder / "phase-1" / "pictures").iterdir())
+    assert [sheet.name for sheet in sheets] == ["epoch-0002.png", "epoch-0003.png"]
+    with Image.open(sheets[0]) as sheet:
+        pixels = np.asarray(sheet)
+    assert pixels.shape == (20 + 192 + 20, 4 * 192, 3)
+    columns = [pixels[20:212, 192 * column : 192 * (column + 1)] for column in range(4)]
+    assert all(column.std() > 1 for column in columns[:3])
+    assert columns[3].std() > 0  # an untrained decoder sees hardly a border
+    assert not np.array_equal(columns[0], columns[1])  # the truth is drawn over it
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(finished, folder: Path, tmp_path: Path, monkeypatch):
+    """To the last bit: weights, averaged weights, optimizer, schedule and best checkpoint."""
+    whole, best = finished
+    run = begun(folder, tmp_path / "run")
+    real = SegmentationModule.training_step
+
+    def stop_in_the_second_epoch(self, batch, index):
+        if self.current_epoch == 1 and index == 1:
+            raise KeyboardInterrupt
+        return real(self, batch, index)
+
+    monkeypatch.setattr(SegmentationModule, "training_step", stop_in_the_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(run, CPU)
+    assert not run.result(1).exists()
+    assert state(run)["epoch"] == 0
+    monkeypatch.setattr(SegmentationModule, "training_step", real)
+    assert train_run(open_run(run.folder), CPU) == best
+    resumed, uninterrupted = state(run), state(whole)
+    assert_same_tensors(resumed["state_dict"], uninterrupted["state_dict"])
+    assert_same_tensors(resumed["current_model_state"], uninterrupted["current_model_state"])
+    assert resumed["lr_schedulers"] == uninterrupted["lr_schedulers"]
+    for key, values in uninterrupted["optimizer_states"][0]["state"].items():
+        assert_same_tensors(resumed["optimizer_states"][0]["state"][key], values)
+    assert_same_tensors(load_model(run.best(1)).state_dict(), load_model(whole.best(1)).state_dict())
+
+
+def test_another_seed_gives_another_network(finished, folder: Path, tmp_path: Path):
+    """Or the equality of resumed runs would show nothing."""
+    whole, _ = finished
+    run = begun(folder, tmp_path / "run", replace(RECIPE, seed=4))
+    train_run(run, CPU)
+    other, first = state(run)["state_dict"], state(whole)["state_dict"]
+    assert any(not torch.equal(value, other[name]) for name, value in first.items())
+
+
+def test_a_finished_run_is_not_trained_again(finished, monkeypatch):
+    run, best = finished
+    monkeypatch.setattr(SegmentationModule, "__init__", lambda *_: pytest.fail("trained again"))
+    assert train_run(open_run(run.folder), CPU) == pytest.approx(best, abs=1e-6)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pictures(folder: Path, tmp_path: Path, monkeypatch):
+    run = begun(folder, tmp_path / "run")
+    real = SegmentationModule.training_step
+
+    def poisoned(self, batch, index):
+        if self.current_epoch == 1:
+            batch = {**batch, "image": batch["image"] * float("nan")}
+        return real(self, batch, index)
+
+    monkeypatch.setattr(SegmentationModule, "training_step", poisoned)
+    with pytest.raises(TrainingError, match=r"nan in epoch 2, batch 1 \((polyp|skin|cardiac|vessel)-") as caught:
+        train_run(run, CPU)
+    assert caught.value.exit_code == 1
+    assert torch.isfinite(load_model(run.best(1))(torch.rand(1, 3, 96, 96))).all()
+    assert state(run)["epoch"] == 0
+
+
+def test_a_full_disk_keeps_the_state_of_the_epoch_before(folder: Path, tmp_path: Path, monkeypatch):
+    from lightning import Trainer
+
+    run = begun(folder, tmp_path / "run")
+    real = Trainer.save_checkpoint
+
+    def full(self, filepath, *arguments, **options):
+        if self.current_epoch == 1:
+            Path(filepath).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, filepath, *arguments, **options)
+
+    monkeypatch.setattr(Trainer, "save_checkpoint", full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        train_run(run, CPU)
+    assert state(run)["epoch"] == 0
+    assert not list((run.folder / "phase-1").glob("*.partial"))
+
+
+def test_a_damaged_state_is_refused_with_its_remedy(finished, folder: Path, tmp_path: Path):
+    run = begun(folder, tmp_path / "run")
+    run.state(1).parent.mkdir(parents=True)
+    run.state(1).write_bytes(finished[0].state(1).read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match="Delete it to start this phase again"):
+        train_run(run, CPU)
+
+
+def test_phases_follow_each_other_and_resample_the_filters(folder: Path, tmp_path: Path):
+    recipe = replace(RECIPE, phases=(Phase(96, 1, 2, 1e-3), Phase(128, 1, 2, 1e-3)), average_decay=0.0)
+    run = begun(folder, tmp_path / "run", recipe)
+    train_run(run, CPU)
+    header = read_header(run.best(2))
+    assert header.config.size == 128
+    assert [phase["size"] for phase in header.provenance["phases"]] == [96, 128]
+    assert header.provenance["phases"][1]["started_from"] == "the phase before"
+
+
+def test_several_classes_train_and_validate(folder: Path, tmp_path: Path):
+    root = tmp_path / "data"
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    (root / "split.csv").write_text((folder / "split.csv").read_text())
+    for image in (folder / "images").iterdir():
+        (root / "images" / image.name).write_bytes(image.read_bytes())
+        with Image.open(folder / "masks" / f"{image.stem}.png") as mask:
+            labels = (np.asarray(mask) > 0).astype(np.uint8)
+        labels[: labels.shape[0] // 2] *= 2
+        Image.fromarray(labels).save(root / "masks" / f"{image.stem}.png")
+    recipe = replace(RECIPE, class_names=("lower", "upper"), loss="masl", phases=(Phase(96, 1, 2, 1e-3),))
+    run = begun(root, tmp_path / "run", recipe)
+    assert 0 <= train_run(run, CPU) <= 1
+    assert read_header(run.best(1)).config.classes == 3
+    assert load_model(run.best(1))(torch.rand(1, 3, 96, 96)).shape == (1, 3, 96, 96)
+
+
+def test_masl_trains_and_its_weights_are_logged(folder: Path, tmp_path: Path, capsys):
+    run = begun(folder, tmp_path / "run", replace(RECIPE, loss="masl", phases=(Phase(96, 1, 2, 1e-3),)))
+    train_run(run, CPU)
+    line = next(line for line in capsys.readouterr().err.splitlines() if "epoch 1/1" in line)
+    for name in ("core", "boundary", "structure", "scale", "texture"):
+        assert f"{name} " in line
+    assert read_header(run.best(1)).provenance["loss"] == "MASL"
+
+
+def test_a_checkpoint_of_another_kind_is_no_start(folder: Path, tmp_path: Path, small_model):
+    grey = tmp_path / "small.safetensors"
+    save_checkpoint(grey, small_model, {})
+    run = begun(folder, tmp_path / "run", replace(RECIPE, in_channels=1), grey)
+    with pytest.raises(CheckpointError, match="has 3 channels and 1 classes, the recipe 1 and 1"):
+        train_run(run, CPU)
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(finished, folder: Path):
+    with pytest.raises(ConfigurationError, match=r"holds a run already.*--resume"):
+        begun(folder, finished[0].folder)
+
+
+def test_a_place_without_a_run_cannot_be_resumed(tmp_path: Path):
+    with pytest.raises(ConfigurationError, match="holds no run"):
+        open_run(tmp_path)
+    (tmp_path / "run.json").write_text('{"recipe": 1}')
+    with pytest.raises(ConfigurationError, match=r"is no recipe"):
+        open_run(tmp_path)
+
+
+def test_data_without_a_split_to_validate_with_holds_some_out_and_says_so(folder: Path, tmp_path: Path):
+    root = tmp_path / "data"
+    root.mkdir()
+    for name in ("images", "masks"):
+        (root / name).symlink_to(folder / name)
+    (root / "split.csv").write_text((folder / "split.csv").read_text().replace(",val", ",train"))
+    remark = require_data(Run(tmp_path / "run", RECIPE, root, None, None))
+    assert "has no split 'val': 1 of its 5 training samples" in remark
+    (root / "split.csv").write_text((folder / "split.csv").read_text().replace(",train", ",test"))
+    with pytest.raises(ImageError, match="too few samples to train on"):
+        require_data(Run(tmp_path / "run", RECIPE, root, None, None))
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(folder: Path, tmp_path: Path):
+    """torchrun with two processes on the CPU: each sees half of the pictures, one writes, both end alike."""
+    options = "--phase 96:1:1:0.001 --loss dice_ce --accelerator cpu --devices 2 --strategy ddp"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += ["-m", "s2m_edge.train", "polyp", "--data", str(folder), "--run", str(tmp_path / "run")]
+    done = subprocess.run(
+        [*command, *options.split()],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best validation Dice") == 1
+    header = read_header(tmp_path / "run" / "phase-1" / "best.safetensors")
+    assert header.provenance["phases"][0]["devices"] == 2
+    assert state(open_run(tmp_path / "run"))["global_step"] == 2  # four pictures, two processes, one each

@@ -1,0 +1,154 @@
+"""What happens around the epochs: seeds, the best checkpoint, the state to resume from, a sheet of pictures."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from s2m_edge.files import output_error
+
+SEED_STRIDE = 1_000_003
+
+
+def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
+    """One seed per epoch and process, so that an epoch draws the same numbers whether or not the run was resumed."""
+    return (seed + epoch * SEED_STRIDE + rank * 7919) % 2**31
+
+
+class SeedEachEpoch(Callback):
+    """Dropout, and whatever else draws from the global generators, starts every epoch from its own seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        seed = epoch_seed(self.seed, trainer.current_epoch, trainer.global_rank)
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+
+class KeepBest(Callback):
+    """Writes the checkpoint whenever the validation Dice of the (averaged) weights is the best of the phase."""
+
+    def __init__(self, write: Callable[[Any, float, int], None]) -> None:
+        self.write, self.best, self.epoch = write, -1.0, 0
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        score = float(trainer.callback_metrics["val_dice"])
+        if not trainer.sanity_checking and score > self.best:
+            self.best, self.epoch = score, trainer.current_epoch + 1
+            if trainer.is_global_zero:
+                self.write(pl_module, score, self.epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "epoch": self.epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.epoch = float(state_dict["best"]), int(state_dict["epoch"])
+
+
+class KeepState(Callback):
+    """The whole state of the run after every epoch, beside first and then renamed: what `--resume` goes on from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        temporary = self.path.with_suffix(".partial")
+        try:
+            trainer.save_checkpoint(temporary)  # every process takes part; one writes
+            if trainer.is_global_zero:
+                temporary.replace(self.path)
+        except OSError as error:
+            raise output_error(self.path, error) from None
+        finally:
+            if trainer.is_global_zero:
+                temporary.unlink(missing_ok=True)
+
+
+class ShowProgress(Callback):
+    """A bar with an estimate over all batches of the phase, and a line per epoch that stays. All on stderr."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from s2m_edge.cli.console import status
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=status, transient=True)
+        self.task = self.bar.add_task("training", total=int(trainer.estimated_stepping_batches))
+        self.bar.start()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        if self.bar is not None:
+            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            self.bar.update(self.task, completed=trainer.global_step, description=epoch)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.bar is not None:
+            self.bar.update(self.task, description=f"epoch {trainer.current_epoch + 1}, validation")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.bar is None:
+            return
+        found = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        weights = ", ".join(
+            f"{key.removeprefix('masl_weight/')} {value:.2f}" for key, value in found.items() if "masl_weight" in key
+        )
+        print(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: loss {found.get('train_loss_epoch', 0):.4f}, "
+            f"validation Dice {found.get('val_dice', 0):.4f}{f'; weights {weights}' if weights else ''}",
+            file=sys.stderr,
+        )
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._stop()
+
+
+class PictureSheets(Callback):
+    """Every few epochs, a PNG of the first validation pictures: image, truth, prediction, boundary map.
+
+    Args:
+        folder: receives epoch-0005.png and so on.
+        items: up to four items of the validation set, {"image": C x H x W in [0, 1], "mask": 1 x H x W}.
+        every: epochs between two sheets; the last epoch always has one.
+    """
+
+    def __init__(self, folder: Path, items: Callable[[], list[dict[str, Any]]], every: int) -> None:
+        self.folder, self.items, self.every = folder, items, every
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        wanted = epoch % self.every == 0 or epoch == trainer.max_epochs
+        if trainer.sanity_checking or not trainer.is_global_zero or not wanted:
+            return
+        from s2m_edge.train.sheet import draw_sheet
+
+        picture = draw_sheet(pl_module.network, self.items(), f"epoch {epoch}")  # type: ignore[arg-type]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        picture.save(self.folder / f"epoch-{epoch:04d}.png")
+        board = getattr(trainer.logger, "experiment", None)
+        if board is not None and hasattr(board, "add_image"):
+            board.add_image("validation", np.asarray(picture), epoch, dataformats="HWC")

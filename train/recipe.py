@@ -1,0 +1,164 @@
+"""Recipes: everything that fixes a training run, as YAML beside this file or in a file of the user's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from s2m_edge.errors import ConfigurationError
+
+FOLDER = Path(__file__).parent / "recipes"
+SCHEMA = "recipe-1.json"
+LossName = Literal["masl", "dice_ce"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Epochs at one resolution, each phase starting from the best checkpoint of the one before.
+
+    Attributes:
+        size: input size in pixels.
+        epochs, batch_size: the batch is per device.
+        learning_rate: the peak; a linear warm-up leads to it, a cosine away from it.
+    """
+
+    size: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run but for its data and its machine.
+
+    Attributes:
+        name, title: of the recipe.
+        class_names: foreground classes; one makes a binary network (sigmoid), more a softmax with a background class.
+        in_channels: 3 (RGB) or 1 (grey).
+        domain: key of the bundled samples that a network of this recipe is shown with.
+        phases: at least one; on a CPU several of rising size.
+        loss: "masl", or "dice_ce" (Dice + cross-entropy).
+        loss_weight_rate: learning rate of MASL's weights, as a fraction of the network's; 0 leaves them where they start.
+            A weighted mean shrinks fastest by weighing what is small already: at the network's own rate, on real masks
+            and free logits, the core weight fell from 1 to 0.26 within 300 steps while the masks stayed empty.
+        augmentation: a variant of `s2m_edge.train.data.augment`.
+        patches: train on random patches of the phase's size instead of whole images.
+        weight_decay: of AdamW, for matrices and kernels alone.
+        warmup_epochs: at most a tenth of a phase.
+        final_learning_rate: where the cosine ends, as a fraction of the peak.
+        gradient_clip: largest norm of the gradient.
+        average_decay: per step, of the averaged weights that are validated and kept; 0 keeps the latest.
+        early_stopping: epochs without a better validation Dice after which a phase ends.
+        layout: of the network, "paper" or "released".
+        seed: of weights, order, augmentation and dropout.
+    """
+
+    name: str
+    title: str
+    class_names: tuple[str, ...]
+    phases: tuple[Phase, ...]
+    in_channels: int = 3
+    domain: str = ""
+    loss: LossName = "masl"
+    loss_weight_rate: float = 0.05
+    augmentation: str = "whole_image"
+    patches: bool = False
+    weight_decay: float = 1e-4
+    warmup_epochs: int = 10
+    final_learning_rate: float = 0.01
+    gradient_clip: float = 1.0
+    average_decay: float = 0.99
+    early_stopping: int = 50
+    layout: str = "paper"
+    seed: int = 42
+
+    @property
+    def classes(self) -> int:
+        """Output channels of the network."""
+        return 1 if len(self.class_names) == 1 else len(self.class_names) + 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; `recipe_from_values` is the inverse."""
+        return json.loads(json.dumps(asdict(self)))
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that come with the package."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+
+
+def recipe_from_values(values: Any, where: str) -> Recipe:
+    """A recipe of JSON values, checked against schemas/recipe-1.json.
+
+    Raises:
+        ConfigurationError: naming the entry that is wrong.
+    """
+    from importlib import resources
+
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads((resources.files("s2m_edge") / "schemas" / SCHEMA).read_text(encoding="utf-8"))
+    found = sorted(Draft202012Validator(schema).iter_errors(values), key=lambda error: list(map(str, error.path)))
+    if found:
+        place = ".".join(str(part) for part in found[0].absolute_path)
+        raise ConfigurationError(
+            f"{where}{f', {place},' if place else ''} is no recipe: {found[0].message}",
+            f"Compare with the recipes that come with s2m-edge ({', '.join(recipe_names())}).",
+        )
+    phases = tuple(Phase(**phase) for phase in values["phases"])
+    return Recipe(**{**values, "phases": phases, "class_names": tuple(values["class_names"])})
+
+
+def read_recipe(name_or_path: str) -> Recipe:
+    """A recipe by its name, or a YAML file of one's own.
+
+    Raises:
+        ConfigurationError: there is none of that name, or the file is no recipe.
+    """
+    import yaml
+
+    path = FOLDER / f"{name_or_path}.yaml"
+    if not path.is_file():
+        path = Path(name_or_path)
+        if path.suffix not in (".yaml", ".yml") or not path.is_file():
+            raise ConfigurationError(
+                f"there is no recipe {name_or_path!r}",
+                f"Choose one of {', '.join(recipe_names())}, or give a .yaml file.",
+            )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigurationError(f"{path} cannot be read as YAML ({reason})", "Mend the file.") from None
+    if isinstance(values, dict):
+        values = {"name": path.stem, **values}
+    return recipe_from_values(values, str(path))
+
+
+def parse_phase(text: str) -> Phase:
+    """SIZE:EPOCHS:BATCH:RATE."""
+    try:
+        size, epochs, batch_size, rate = text.split(":")
+        phase = Phase(int(size), int(epochs), int(batch_size), float(rate))
+    except ValueError:
+        raise ConfigurationError(
+            f"the phase {text!r} is not SIZE:EPOCHS:BATCH:RATE", "Write for instance 160:12:16:0.001."
+        ) from None
+    return phase
+
+
+def with_changes(recipe: Recipe, changes: Mapping[str, Any], phase_changes: Mapping[str, Any]) -> Recipe:
+    """A recipe with entries replaced, and entries of every phase replaced; None leaves an entry as it is.
+
+    Raises:
+        ConfigurationError: the result is out of range.
+    """
+    given = {key: value for key, value in changes.items() if value is not None}
+    of_phases = {key: value for key, value in phase_changes.items() if value is not None}
+    changed = replace(recipe, **given)
+    changed = replace(changed, phases=tuple(replace(phase, **of_phases) for phase in changed.phases))
+    return recipe_from_values(changed.to_dict(), "the changed recipe")
