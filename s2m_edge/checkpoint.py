@@ -70,13 +70,30 @@ def save_checkpoint(path: Path, model: S2MNet, provenance: Mapping[str, Any]) ->
         tensors[name] = value.half() if value.dim() > 1 else value.float()
         if not torch.isfinite(tensors[name]).all():
             raise CheckpointError(f"the weights {name} are not finite in {tensors[name].dtype}", "Train again.")
-    metadata = {
+    write_bytes(Path(path), save(tensors, metadata=_metadata(model.config, provenance)))
+
+
+def record_provenance(path: Path, entries: Mapping[str, Any]) -> None:
+    """Add entries to a checkpoint's provenance; its tensors stay bit for bit as they are, its SHA-256 does not.
+
+    Raises:
+        CheckpointError: missing, truncated, or not written by s2m-edge.
+        OutputError: the file cannot be written.
+    """
+    from safetensors.torch import load_file, save
+
+    header = read_header(path)
+    metadata = _metadata(header.config, {**header.provenance, **entries})
+    write_bytes(header.path, save(load_file(header.path), metadata=metadata))
+
+
+def _metadata(config: S2MNetConfig, provenance: Mapping[str, Any]) -> dict[str, str]:
+    return {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
-        "config": json.dumps(model.config.to_dict()),
+        "config": json.dumps(config.to_dict()),
         "provenance": json.dumps(dict(provenance)),
     }
-    write_bytes(Path(path), save(tensors, metadata=metadata))
 
 
 def read_header(path: Path | None = None) -> CheckpointHeader:

@@ -57,13 +57,11 @@ def bundle_name(header: CheckpointHeader, target: Target, size: int, precision: 
     return "-".join(parts)
 
 
-def require_replaceable(folder: Path) -> None:
-    """Raise OutputError if `folder` holds something that is not a bundle and would be lost."""
-    occupied = folder.is_file() or (
-        folder.is_dir() and any(folder.iterdir()) and not (folder / CONTRACT_FILE).is_file()
-    )
+def require_replaceable(folder: Path, marker: str = CONTRACT_FILE, kind: str = "a bundle") -> None:
+    """Raise OutputError if `folder` holds something that would be lost: a folder of our `kind` has a file `marker`."""
+    occupied = folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / marker).is_file())
     if occupied:
-        raise OutputError(f"{folder} exists and is not a bundle", "Remove it, or choose another place with --out.")
+        raise OutputError(f"{folder} exists and is not {kind}", "Remove it, or choose another place with --out.")
 
 
 def export_bundle(

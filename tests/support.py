@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -73,3 +75,25 @@ def make_case(classes: int, channels: int, size: int = 96) -> Case:
     expected = probabilities_from_logits(logits)[0].numpy()
     assert expected.std() > 0.1
     return Case(model, preprocessing, fitted, expected)
+
+
+def assert_one_line_error(code: int, out: str, err: str, *words: str, expected: int = 2) -> None:
+    """The command failed with one line on stderr that holds `words`."""
+    assert code == expected, err
+    lines = [line for line in err.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, err
+    for word in words:
+        assert word in lines[0]
+
+
+def write_image_folder(root: Path, rows: Sequence[tuple[Path, Path, str]]) -> Path:
+    """An image folder (images/, masks/, split.csv) of copies of image, mask and split each; the image's stem counts."""
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    lines = ["stem,split"]
+    for image, mask, split in rows:
+        (root / "images" / image.name).write_bytes(image.read_bytes())
+        (root / "masks" / f"{image.stem}{mask.suffix}").write_bytes(mask.read_bytes())
+        lines.append(f"{image.stem},{split}")
+    (root / "split.csv").write_text("\n".join(lines) + "\n")
+    return root

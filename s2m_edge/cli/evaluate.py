@@ -1,0 +1,171 @@
+"""`s2m-edge evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from s2m_edge.checkpoint import CheckpointHeader
+    from s2m_edge.targets.evaluation.predictors import Predictor
+
+
+def evaluate(
+    model: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT|BUNDLE", help="Checkpoint file, or bundle folder of s2m-edge export.")
+    ],
+    data: Annotated[Path, typer.Option(help="Image folder: images/, masks/, split.csv; or see --preset.")],
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    preset: Annotated[str | None, typer.Option(help="Layout of a published data set, for instance drive.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the report; evaluation/NAME-SPLIT by default.", show_default=False)
+    ] = None,
+    augment: Annotated[bool, typer.Option("--augment", help="Average over 4 rotations, each also mirrored.")] = False,
+    size: Annotated[int | None, typer.Option(help="Input size of a checkpoint; its own by default.")] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Probability that counts as foreground; the contract's by default.", min=0, max=1),
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="Of the surface Dice, in pixels.", min=0)] = 2.0,
+    limit: Annotated[int | None, typer.Option(help="Only the first images of the split.", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the mean Dice into the checkpoint's provenance.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Score a checkpoint or a bundle on labelled images: Dice, IoU, precision, recall, HD95, surface Dice.
+
+    Writes metrics.csv (each image and class), metrics.json (means with 95 % intervals, conventions, hashes) and
+    worst.png (the worst ten) to --out.
+    """
+    from s2m_edge.cli import console
+    from s2m_edge.files import require_writable
+    from s2m_edge.targets.evaluation.evaluate import evaluate_samples, split_samples
+    from s2m_edge.targets.evaluation.predictors import augmented
+    from s2m_edge.targets.evaluation.report import METRICS_FILE, Subject, publish_report, record_figures
+    from s2m_edge.targets.export import require_replaceable
+
+    samples = split_samples(data, split, preset)
+    predictor, header = _open(model, size, threshold, threads)
+    recorded = _require_recordable(header, limit, size, threshold) if record else None
+    name = f"{predictor.name}-{split}{'-augmented' if augment else ''}"
+    folder = out if out is not None else Path("evaluation") / name
+    require_replaceable(folder, METRICS_FILE, "an evaluation")
+    # Only what is there already is tried, so that an interrupted evaluation leaves not even an empty folder.
+    require_writable(next(parent for parent in folder.absolute().parents if parent.exists()))
+    chosen = samples[:limit]
+    if len(chosen) < len(samples):
+        console.status.print(f"[yellow]warning:[/] only the first {len(chosen)} of {len(samples)} images of {split}")
+    if augment:
+        predictor = augmented(predictor)
+    subject = Subject(predictor, preset or data.resolve().name, split, len(samples), tolerance, augment)
+    with console.progress_bar(f"evaluate {predictor.name}") as update:
+        evaluation = evaluate_samples(predictor, chosen, tolerance, update)
+    if recorded is not None:
+        subject = record_figures(subject, evaluation, recorded)
+    values = publish_report(subject, evaluation, folder)
+    if as_json:
+        console.print_json({"out": str(folder), **values})
+        return
+    console.output.print(_title(values), markup=False)
+    console.output.print(f"{predictor.title}: {predictor.device} ({predictor.verdict})", markup=False)
+    console.output.print(_table(values), soft_wrap=False)
+    console.output.print(f"report: {folder}", markup=False)
+
+
+def _open(
+    model: Path, size: int | None, threshold: float | None, threads: int | None
+) -> tuple[Predictor, CheckpointHeader | None]:
+    """The predictor of a checkpoint file or a bundle folder, and the checkpoint's header."""
+    from dataclasses import replace
+
+    from s2m_edge.cli import console
+    from s2m_edge.errors import CheckpointError, ConfigurationError
+    from s2m_edge.targets.bundle import open_bundle
+    from s2m_edge.targets.evaluation.predictors import bundle_predictor, checkpoint_predictor
+
+    header: CheckpointHeader | None = None
+    if not model.exists():
+        raise CheckpointError(
+            f"there is no checkpoint or bundle {model}", "Give a .safetensors file, or a folder of s2m-edge export."
+        )
+    if model.is_dir():
+        if size is not None:
+            raise ConfigurationError("a bundle has the size that it was exported for", "Leave --size out.")
+        predictor = bundle_predictor(open_bundle(model), threads)
+    else:
+        network, header = console.open_checkpoint(model, size)
+        predictor = checkpoint_predictor(network, header, threads)
+    if threshold is not None:
+        if predictor.channels > 1:
+            raise ConfigurationError(
+                f"{predictor.name} has {predictor.channels} classes, of which the most probable is taken",
+                "Leave --threshold out.",
+            )
+        predictor = replace(predictor, threshold=threshold)
+    return predictor, header
+
+
+def _require_recordable(
+    header: CheckpointHeader | None, limit: int | None, size: int | None, threshold: float | None
+) -> CheckpointHeader:
+    """Refuse, before any work, to record a figure that is not the checkpoint's own on the whole split."""
+    from s2m_edge.errors import ConfigurationError
+
+    if header is None:
+        raise ConfigurationError("only a checkpoint has a provenance to record figures in", "Leave --record out.")
+    if limit is not None or threshold is not None or (size is not None and size != header.config.size):
+        raise ConfigurationError(
+            "--record is for the whole split at the checkpoint's own size and threshold",
+            "Leave --limit, --size and --threshold out, or --record.",
+        )
+    return header
+
+
+def _title(values: dict[str, Any]) -> str:
+    data = values["data"]
+    limited = f"the first {data['images']} of {data['images_in_split']}"
+    images = data["images"] if data["images"] == data["images_in_split"] else limited
+    augmentation = ", eight-fold augmentation" if values["settings"]["augment"] else ""
+    return f"{values['model']['name']} on {data['name']}, {data['split']}: {images} images{augmentation}"
+
+
+def _table(values: dict[str, Any]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from s2m_edge.contract import NOTICE
+    from s2m_edge.targets.evaluation.metrics import METRICS
+
+    classes = values["classes"]
+    groups = [("", values["metrics"])]
+    if len(classes) > 1:
+        groups = [("mean of the classes", values["metrics"]), *((entry["name"], entry["metrics"]) for entry in classes)]
+    table = Table(box=box.SIMPLE_HEAD, caption=NOTICE, caption_justify="left", pad_edge=False)
+    table.add_column("metric", overflow="fold")
+    for heading in ("mean", "95 % interval", "median"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, figures in groups:
+        if name:
+            table.add_section()
+            table.add_row(Text(name, style="bold"))
+        for metric in METRICS:
+            entry = figures[metric.name]
+            interval = entry["mean_interval"]
+            table.add_row(
+                f"{metric.title}{f', undefined in {undefined}' if (undefined := entry['undefined']) else ''}",
+                _number(entry["mean"], metric.digits),
+                " to ".join(_number(end, metric.digits) for end in interval) if interval else "-",
+                _number(entry["median"], metric.digits),
+            )
+    return table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

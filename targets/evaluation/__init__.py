@@ -1,0 +1,1 @@
+"""Scoring a checkpoint or a bundle on labelled images: per image, means with intervals, the worst as a picture."""

@@ -1,0 +1,133 @@
+"""Running a network over the labelled images of a split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2m_edge.errors import ImageError
+from s2m_edge.targets.evaluation.metrics import DEFAULT_TOLERANCE, ClassFigures, measure
+from s2m_edge.targets.evaluation.predictors import Predictor
+from s2m_edge.train.data.folders import list_samples
+from s2m_edge.train.data.layouts import load_dataset
+from s2m_edge.train.data.reading import read_sample_image, read_sample_labels
+from s2m_edge.train.data.sample import Sample
+from s2m_edge.train.data.volumes import read_label_file
+
+WORST_COUNT = 10
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image's figures, one entry per foreground class."""
+
+    name: str
+    width: int
+    height: int
+    classes: tuple[ClassFigures, ...]
+
+    def figure(self, metric: str) -> float:
+        """The mean over the classes where the figure is defined; nan where it is in none."""
+        values = [entry.values[metric] for entry in self.classes if not math.isnan(entry.values[metric])]
+        return sum(values) / len(values) if values else math.nan
+
+
+@dataclass(frozen=True)
+class ShownImage:
+    """An image that is kept to be drawn: RGB H x W x 3, and labels H x W."""
+
+    result: ImageResult
+    image: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate_samples` found: every image's figures in the given order, and the worst by Dice, worst first."""
+
+    images: tuple[ImageResult, ...]
+    worst: tuple[ShownImage, ...]
+
+
+def evaluate_samples(
+    predictor: Predictor,
+    samples: Sequence[Sample],
+    tolerance: float = DEFAULT_TOLERANCE,
+    progress: Progress = lambda step, done, total: None,
+) -> Evaluation:
+    """Segment every image as the contract says and compare with its mask, in the image's original size.
+
+    Args:
+        samples: at least one.
+        tolerance: of the surface Dice, in pixels.
+        progress: called with the image's name, images done and in all.
+
+    Raises:
+        ImageError: an image or a mask cannot be read, or they do not fit each other or the network's classes.
+        LoweringError: the artifact failed.
+    """
+    results: list[ImageResult] = []
+    worst: list[ShownImage] = []
+    for index, sample in enumerate(samples):
+        progress(sample.image.name, index, len(samples))
+        image = read_sample_image(sample)
+        height, width = image.shape[:2]
+        truth = read_truth(sample, predictor.channels, height, width)
+        prediction = predictor.segment(image)
+        figures = measure(prediction, truth, len(predictor.classes), tolerance)
+        results.append(ImageResult(sample.stem, width, height, figures))
+        # Only the worst are kept: a split's pictures would not fit in memory. Sorting is stable, so ties keep order.
+        worst.append(ShownImage(results[-1], image, truth, prediction))
+        worst = sorted(worst, key=lambda shown: shown.result.figure("dice"))[:WORST_COUNT]
+    progress("", len(samples), len(samples))
+    return Evaluation(tuple(results), tuple(worst))
+
+
+def split_samples(folder: Path, split: str, preset: str | None = None) -> list[Sample]:
+    """The samples of one split of an image folder, or of a published data set in the layout of a preset.
+
+    Raises:
+        ImageError: the folder, the split or a file of it is missing.
+        ConfigurationError: there is no such preset.
+    """
+    if preset is None:
+        return list_samples(folder, split)
+    found = load_dataset(folder, preset)
+    if not found.get(split):
+        raise ImageError(
+            f"{folder} has no images of the split {split!r}",
+            f"It has {', '.join(name for name in found if found[name])}.",
+        )
+    return found[split]
+
+
+def read_truth(sample: Sample, channels: int, height: int, width: int) -> NDArray[np.uint8]:
+    """A sample's labels, height x width, checked against its image and the network.
+
+    Raises:
+        ImageError: unreadable, of another size than the image, or with labels that the network has no class for.
+    """
+    truth = read_sample_labels(sample, channels)
+    if truth.shape != (height, width):
+        raise ImageError(
+            f"{sample.mask} is {truth.shape[1]} x {truth.shape[0]} pixels and its image {sample.image.name} "
+            f"{width} x {height}",
+            "Save the mask in the image's size.",
+        )
+    if channels == 1 and sample.labelling is None:
+        # A mask of one class goes to 1 or 255. Labels 0 to 3, say, would be read as an empty one.
+        largest = max(int(read_label_file(path, sample.slice_index).max()) for path in sample.masks)
+        if 1 < largest <= 127:
+            raise ImageError(
+                f"{sample.mask} holds labels up to {largest}, and the network has one class",
+                "Evaluate a network with the classes of these masks, or save them as 0 and 255.",
+            )
+    return truth

@@ -1,0 +1,193 @@
+"""What an evaluation leaves behind: metrics.csv, metrics.json and worst.png in one folder, or nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s2m_edge.checkpoint import CheckpointHeader, read_header, record_provenance
+from s2m_edge.contract import INTENDED_USE, NOTICE
+from s2m_edge.files import publish_folder, staged_folder, write_bytes, write_json
+from s2m_edge.imaging.overlay import png_bytes
+from s2m_edge.targets.evaluation.evaluate import Evaluation
+from s2m_edge.targets.evaluation.intervals import BOOTSTRAP, Summary, summarise
+from s2m_edge.targets.evaluation.metrics import CONVENTIONS, METRICS
+from s2m_edge.targets.evaluation.predictors import Predictor
+from s2m_edge.targets.evaluation.sheet import draw_worst
+from s2m_edge.versions import installed_version, tool_versions
+
+METRICS_FILE = "metrics.json"
+TABLE_FILE = "metrics.csv"
+SHEET_FILE = "worst.png"
+DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was evaluated, on what, and how.
+
+    Attributes:
+        data: name of the image folder.
+        available: images of the split; fewer were evaluated where a limit was given.
+        tolerance: of the surface Dice, in pixels.
+        augment: whether probabilities were averaged over eight symmetries.
+    """
+
+    predictor: Predictor
+    data: str
+    split: str
+    available: int
+    tolerance: float
+    augment: bool
+
+
+def summarise_images(evaluation: Evaluation) -> dict[str, Summary]:
+    """By metric, over the images' own figures, which are means over the classes."""
+    return {
+        metric.name: summarise(np.array([image.figure(metric.name) for image in evaluation.images]))
+        for metric in METRICS
+    }
+
+
+def summarise_class(evaluation: Evaluation, index: int) -> dict[str, Summary]:
+    """By metric, of one foreground class, counted from 0."""
+    return {
+        metric.name: summarise(np.array([image.classes[index].values[metric.name] for image in evaluation.images]))
+        for metric in METRICS
+    }
+
+
+def report_values(subject: Subject, evaluation: Evaluation) -> dict[str, Any]:
+    """The JSON object of metrics.json."""
+    predictor = subject.predictor
+    return {
+        "model": {
+            "name": predictor.name,
+            **predictor.facts,
+            "size": predictor.preprocessing.size,
+            "classes": [entry.name for entry in predictor.classes],
+            "verdict": predictor.verdict,
+            "device": predictor.device,
+        },
+        "data": {
+            "name": subject.data,
+            "split": subject.split,
+            "images": len(evaluation.images),
+            "images_in_split": subject.available,
+        },
+        "settings": {
+            "threshold": predictor.threshold if predictor.channels == 1 else None,
+            "augment": subject.augment,
+            "surface_dice_tolerance_pixels": subject.tolerance,
+        },
+        "metrics": _summary_values(summarise_images(evaluation)),
+        "classes": [
+            {
+                "name": entry.name,
+                "images_with_truth": sum(image.classes[index].truth_pixels > 0 for image in evaluation.images),
+                "images_with_prediction": sum(image.classes[index].predicted_pixels > 0 for image in evaluation.images),
+                "metrics": _summary_values(summarise_class(evaluation, index)),
+            }
+            for index, entry in enumerate(predictor.classes)
+        ],
+        "worst": [
+            {"image": shown.result.name, "dice": round(shown.result.figure("dice"), DECIMALS)}
+            for shown in evaluation.worst
+        ],
+        "conventions": CONVENTIONS,
+        "bootstrap": BOOTSTRAP,
+        "tools": {**tool_versions(), **{name: installed_version(name) for name in ("monai", "scipy", "pillow")}},
+        "evaluated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "intended_use": INTENDED_USE,
+        "notice": NOTICE,
+    }
+
+
+def _summary_values(found: Mapping[str, Summary]) -> dict[str, Any]:
+    def rounded(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return [round(end, DECIMALS) for end in value]
+        return round(value, DECIMALS) if isinstance(value, float) else value
+
+    return {name: {key: rounded(value) for key, value in asdict(entry).items()} for name, entry in found.items()}
+
+
+def table_text(evaluation: Evaluation, class_names: Sequence[str]) -> str:
+    """CSV, one row per image and class; an undefined figure is empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    areas = ("truth_pixels", "predicted_pixels")
+    writer.writerow(["image", "width", "height", "class", *(metric.name for metric in METRICS), *areas])
+    for image in evaluation.images:
+        for name, entry in zip(class_names, image.classes, strict=True):
+            values = [entry.values[metric.name] for metric in METRICS]
+            cells = ["" if math.isnan(value) else f"{value:.{DECIMALS}g}" for value in values]
+            writer.writerow(
+                [image.name, image.width, image.height, name, *cells, entry.truth_pixels, entry.predicted_pixels]
+            )
+    return buffer.getvalue()
+
+
+def publish_report(subject: Subject, evaluation: Evaluation, out: Path) -> dict[str, Any]:
+    """Write the three files to a folder beside `out` and rename it, replacing an earlier evaluation.
+
+    Returns:
+        The JSON object of metrics.json.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    values = report_values(subject, evaluation)
+    names = [entry.name for entry in subject.predictor.classes]
+    title = (
+        f"The worst {len(evaluation.worst)} of {len(evaluation.images)} images by Dice: "
+        f"{subject.predictor.name} on {subject.data}, {subject.split}"
+    )
+    picture = png_bytes(draw_worst(evaluation.worst, subject.predictor.classes, title))
+    with staged_folder(out) as stage:
+        write_bytes(stage / TABLE_FILE, table_text(evaluation, names).encode())
+        write_bytes(stage / SHEET_FILE, picture)
+        write_json(stage / METRICS_FILE, values)
+        publish_folder(stage, out)
+    return values
+
+
+def record_figures(subject: Subject, evaluation: Evaluation, header: CheckpointHeader) -> Subject:
+    """Write the mean Dice, its interval and the number of images into the checkpoint's provenance.
+
+    Entries: SPLIT_dice, SPLIT_dice_interval, SPLIT_images, and SPLIT_dice_per_class for several classes. With
+    augmentation the figures get the suffix _augmented, so that they stand beside those without.
+
+    Returns:
+        The subject with the file's new SHA-256; its weights are bit for bit what they were.
+
+    Raises:
+        OutputError: the checkpoint cannot be written.
+    """
+    dice, classes = summarise_images(evaluation)["dice"], subject.predictor.classes
+    suffix = "_augmented" if subject.augment else ""
+    assert dice.mean is not None  # Dice is defined for every image
+    entries: dict[str, Any] = {
+        f"{subject.split}_dice{suffix}": round(dice.mean, 4),
+        f"{subject.split}_dice_interval{suffix}": [round(end, 4) for end in dice.mean_interval or ()] or None,
+        f"{subject.split}_images": len(evaluation.images),
+    }
+    if len(classes) > 1:
+        means = [summarise_class(evaluation, index)["dice"].mean or 0.0 for index in range(len(classes))]
+        entries[f"{subject.split}_dice_per_class{suffix}"] = {
+            entry.name: round(mean, 4) for entry, mean in zip(classes, means, strict=True)
+        }
+    record_provenance(header.path, entries)
+    facts = {
+        **subject.predictor.facts,
+        "checkpoint": {"file": header.path.name, "sha256": read_header(header.path).sha256},
+    }
+    return replace(subject, predictor=replace(subject.predictor, facts=facts))

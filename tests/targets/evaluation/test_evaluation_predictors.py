@@ -1,0 +1,78 @@
+"""Augmentation turns exactly there and back, and a predictor follows the contract."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from s2m_edge.checkpoint import read_header
+from s2m_edge.errors import LoweringError
+from s2m_edge.imaging.preprocess import fit_to_network, mask_in_original_size
+from s2m_edge.imaging.read import read_image
+from s2m_edge.reference import probabilities, reference_logits
+from s2m_edge.targets.evaluation.predictors import (
+    Predictor,
+    augmented,
+    average_over_symmetries,
+    checkpoint_predictor,
+    turn,
+    turn_back,
+)
+
+VIEWS = [(turns, mirrored) for mirrored in (False, True) for turns in range(4)]
+
+
+@pytest.fixture
+def picture():
+    return np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("turns", "mirrored"), VIEWS)
+def test_turning_back_undoes_turning_exactly(picture, turns, mirrored):
+    back = turn_back(turn(picture, turns, mirrored).transpose(2, 0, 1), turns, mirrored)
+    np.testing.assert_array_equal(back, picture.transpose(2, 0, 1))
+
+
+def test_averaging_changes_nothing_where_the_network_turns_with_its_picture(bright: Predictor, picture):
+    np.testing.assert_array_equal(average_over_symmetries(bright.predict, picture), bright.predict(picture))
+
+
+def test_averaging_sees_eight_different_views_and_levels_what_depends_on_them(picture):
+    seen: list[bytes] = []
+    ramp = np.broadcast_to(np.linspace(0, 1, 96, dtype=np.float32), (1, 96, 96))
+
+    def always_right(fitted):
+        seen.append(fitted.tobytes())
+        return ramp
+
+    found = average_over_symmetries(always_right, picture)
+    assert len(set(seen)) == 8
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, 0.5, atol=1e-6)  # a ramp and its reflections
+
+
+def test_an_augmented_predictor_stays_what_it_was_but_for_its_answer(bright: Predictor, picture):
+    other = augmented(replace(bright, predict=lambda fitted: np.tril(bright.predict(fitted)[0])[None]))
+    assert (other.name, other.preprocessing, other.threshold) == (bright.name, bright.preprocessing, bright.threshold)
+    assert not np.array_equal(other.predict(picture), bright.predict(picture))
+
+
+def test_a_checkpoint_is_segmented_as_the_contract_says(small_model, small_checkpoint, polyp_images):
+    predictor = replace(checkpoint_predictor(small_model, read_header(small_checkpoint)), threshold=0.95)
+    image = read_image(polyp_images[0])[:300]
+    found = probabilities(
+        reference_logits(small_model, fit_to_network(image, predictor.preprocessing), predictor.preprocessing)
+    )
+    expected = mask_in_original_size(found, image.shape[0], image.shape[1], 0.95)
+    assert 0.01 < expected.mean() < 0.99
+    np.testing.assert_array_equal(predictor.segment(image), expected)
+    assert predictor.classes[0].name == "polyp"
+    assert predictor.facts["checkpoint"]["sha256"] == read_header(small_checkpoint).sha256
+
+
+def test_answers_that_are_no_numbers_are_not_taken_for_empty_masks(bright: Predictor, picture):
+    broken = replace(bright, predict=lambda fitted: np.full((1, 96, 96), np.nan, np.float32))
+    with pytest.raises(LoweringError, match="bright gives probabilities that are not finite"):
+        broken.segment(picture)
