@@ -38,17 +38,23 @@ class Golden:
     mask: NDArray[np.uint8]
 
 
-def reference_device() -> str:
-    """What the reference runs on here, for reports."""
-    return f"PyTorch eager, float32, cpu ({platform.machine()})"
+def reference_device(device: str = "cpu", precision: str = "float32") -> str:
+    """What the reference runs on, for reports: kind and name of the device, with the driver of a GPU."""
+    if device == "cpu":
+        return f"PyTorch eager, {precision}, cpu ({platform.machine()})"
+    import torch
+
+    return f"PyTorch eager, {precision}, {device} ({torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda})"
 
 
 def reference_logits(model: S2MNet, fitted: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Logits classes x size x size of a fitted picture, by PyTorch on the CPU."""
+    """Logits classes x size x size of a fitted picture, by PyTorch, in the model's own precision on its own device."""
     import torch
 
+    weight = next(model.parameters())
     with torch.inference_mode():
-        return model(torch.from_numpy(normalise(fitted, preprocessing)))[0].numpy()
+        image = torch.from_numpy(normalise(fitted, preprocessing)).to(weight)
+        return model(image)[0].float().cpu().numpy()
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -86,7 +92,7 @@ def write_golden(path: Path, golden: Sequence[Golden], metadata: dict[str, str])
     write_bytes(path, save(tensors, metadata={**metadata, **names, "count": str(len(golden))}))
 
 
-def read_golden(path: Path) -> tuple[list[Golden], dict[str, str]]:
+def read_golden(path: Path, remedy: str = "Export the bundle again.") -> tuple[list[Golden], dict[str, str]]:
     """What `write_golden` wrote.
 
     Raises:
@@ -95,7 +101,7 @@ def read_golden(path: Path) -> tuple[list[Golden], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise ContractError(f"the bundle has no {path.name}", "Export the bundle again.")
+        raise ContractError(f"there is no {path}", remedy)
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -109,5 +115,5 @@ def read_golden(path: Path) -> tuple[list[Golden], dict[str, str]]:
                 for index in range(int(metadata["count"]))
             ]
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise ContractError(f"{path} is damaged ({error})", "Export the bundle again.") from None
+        raise ContractError(f"{path} is damaged ({error})", remedy) from None
     return golden, metadata

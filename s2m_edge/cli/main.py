@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from s2m_edge import __version__
-from s2m_edge.cli import doctor, export, info, parity, predict, targets
+from s2m_edge.cli import data, doctor, evaluate, export, info, parity, predict, reference, targets, train
 from s2m_edge.errors import S2MEdgeError
 
 INTERRUPTED = 130
@@ -39,12 +39,18 @@ def _root(
     pass
 
 
-app.command("export")(export.export)
-app.command("predict")(predict.predict)
-app.command("parity")(parity.parity)
-app.command("targets")(targets.targets)
-app.command("info")(info.info)
-app.command("doctor")(doctor.doctor)
+TRAINING, DEPLOYMENT, LOOKING = "Train and evaluate", "Deploy", "Look"
+
+app.add_typer(data.app, name="data", rich_help_panel=TRAINING)
+app.command("train", rich_help_panel=TRAINING)(train.train)
+app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
+app.add_typer(reference.app, name="reference", rich_help_panel=TRAINING)
+app.command("export", rich_help_panel=DEPLOYMENT)(export.export)
+app.command("parity", rich_help_panel=DEPLOYMENT)(parity.parity)
+app.command("predict", rich_help_panel=DEPLOYMENT)(predict.predict)
+app.command("targets", rich_help_panel=LOOKING)(targets.targets)
+app.command("info", rich_help_panel=LOOKING)(info.info)
+app.command("doctor", rich_help_panel=LOOKING)(doctor.doctor)
 
 
 def _interrupt(signal_number: int, frame: Any) -> None:

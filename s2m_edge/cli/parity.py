@@ -14,6 +14,10 @@ def parity(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Checkpoint that the bundle came from; the bundled one by default.")
     ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Compare with this record of s2m-edge reference record."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of the edge runtime.", min=1)] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -34,9 +38,20 @@ def parity(
             f"{header.path.name} is not the checkpoint that {bundle} was exported from (SHA-256 differs)",
             f"Give --checkpoint with the file that was called {values['checkpoint']['file']}.",
         )
-    pictures = console.choose_images(images, header.provenance.get("domain"))
+    record = None
+    if reference is not None:
+        from s2m_edge.recording import read_record
+
+        if images is not None:
+            raise ContractError("--reference brings its own images", "Leave --images out.")
+        record = read_record(reference)
+        if record.checkpoint_sha256 != header.sha256:
+            raise ContractError(f"{reference} was recorded with another checkpoint", "Record it again with this one.")
+    pictures = [] if record is not None else console.choose_images(images, header.provenance.get("domain"))
     with console.progress_bar(f"parity of {opened.target.name}") as update:
-        report = measure_parity(opened, model, pictures, lambda done, total: update("images", done, total), threads)
+        report = measure_parity(
+            opened, model, pictures, lambda done, total: update("images", done, total), threads, record
+        )
     if out is not None:
         write_json(out, report.to_dict())
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from s2m_edge.versions import tool_versions
 
 if TYPE_CHECKING:
     from s2m_edge.model import S2MNet
+    from s2m_edge.recording import Record
 
 Progress = Callable[[int, int], None]
 
@@ -31,12 +32,14 @@ def measure_parity(
     images: Sequence[Path],
     progress: Progress = lambda done, total: None,
     threads: int | None = None,
+    record: Record | None = None,
 ) -> ParityReport:
     """Compare a bundle's artifact, loaded afresh, with `model` on image files.
 
     Args:
         model: the network that the bundle was exported from, float32.
         images: files that `read_image` opens.
+        record: a reference recorded earlier; its pictures and outputs then take the place of `images` and `model`.
         progress: called with images done and in all.
 
     Raises:
@@ -55,22 +58,31 @@ def measure_parity(
         raise ContractError(f"the checkpoint is not of the network in {bundle.folder}", "Give the one it came from.")
     runner = bundle.open_runner(threads)
     measured: list[ImageParity] = []
-    for index, path in enumerate(images):
-        progress(index, len(images))
-        fitted = fit_to_network(read_image(path), preprocessing)
-        reference = probabilities(reference_logits(model, fitted, preprocessing))
+    total = len(images) if record is None else len(record.golden)
+
+    def pairs() -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.float32]]]:
+        if record is not None:
+            yield from ((entry.name, entry.image, entry.logits) for entry in record.golden)
+            return
+        for path in images:
+            fitted = fit_to_network(read_image(path), preprocessing)
+            yield path.name, fitted, reference_logits(model, fitted, preprocessing)
+
+    for index, (name, fitted, logits) in enumerate(pairs()):
+        progress(index, total)
+        reference = probabilities(logits)
         began = time.perf_counter()
         edge = predict_checked(runner.predict, fitted, reference.shape)
         milliseconds = (time.perf_counter() - began) * 1e3
-        measured.append(compare(path.name, reference, edge, contract.threshold, milliseconds))
-    progress(len(images), len(images))
+        measured.append(compare(name, reference, edge, contract.threshold, milliseconds))
+    progress(total, total)
     return ParityReport(
         target=contract.target,
         precision=contract.precision,
         spectral=contract.spectral,
         verdict=runner.verdict,
         edge_device=runner.device,
-        reference_device=reference_device(),
+        reference_device=reference_device() if record is None else f"recorded: {record.device}",
         images=tuple(measured),
         tools=tool_versions(),
         hashes={

@@ -1,0 +1,136 @@
+"""Recording the reference once, on the device that counts (a GPU where there is one), for later comparisons.
+
+A record is a golden file (see `s2m_edge.reference`) that also says how far it is from float64 on the CPU. Parity can be
+measured against it instead of against a PyTorch run beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from s2m_edge.errors import ConfigurationError, ContractError
+from s2m_edge.imaging.preprocess import Preprocessing, fit_to_network
+from s2m_edge.imaging.read import read_image
+from s2m_edge.reference import (
+    Golden,
+    probabilities,
+    read_golden,
+    record_golden,
+    reference_device,
+    write_golden,
+)
+from s2m_edge.versions import tool_versions
+
+if TYPE_CHECKING:
+    from s2m_edge.checkpoint import CheckpointHeader
+    from s2m_edge.model import S2MNet
+
+DEVICES = ("auto", "cpu", "cuda")
+REMEDY = "Record it again with s2m-edge reference record."
+
+
+@dataclass(frozen=True)
+class Record:
+    """A recorded reference.
+
+    Attributes:
+        golden: inputs and outputs.
+        device: what it was recorded on, with its precision.
+        checkpoint_sha256: of the checkpoint.
+        float64_error: largest absolute difference of probabilities from float64 on the CPU.
+        stamp: everything else that the file says of itself.
+    """
+
+    golden: tuple[Golden, ...]
+    device: str
+    checkpoint_sha256: str
+    float64_error: float
+    stamp: dict[str, str]
+
+
+def choose_device(name: str) -> str:
+    """ "cpu" or "cuda" for `--device`.
+
+    Raises:
+        ConfigurationError: unknown, or CUDA was asked for and there is none.
+    """
+    import torch
+
+    if name not in DEVICES:
+        raise ConfigurationError(f"there is no device {name!r}", f"Choose --device {', '.join(DEVICES)}.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError("PyTorch finds no CUDA device here", "Use --device cpu; the record will say so.")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def record_reference(
+    model: S2MNet, header: CheckpointHeader, images: Sequence[Path], device: str, threshold: float
+) -> Record:
+    """Run the network in float32 on `device` and in float64 on the CPU over image files.
+
+    Matrix products keep full float32 precision (no TF32).
+    """
+    import copy
+
+    import torch
+
+    preprocessing = Preprocessing(size=model.config.size, channels=model.config.in_channels)
+    pictures = [(path.name, fit_to_network(read_image(path), preprocessing)) for path in images]
+    flags = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    try:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        golden = record_golden(copy.deepcopy(model).to(device), pictures, preprocessing, threshold)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = flags
+    exact = record_golden(copy.deepcopy(model).double(), pictures, preprocessing, threshold)
+    error = max(
+        float(np.abs(probabilities(one.logits) - probabilities(other.logits)).max())
+        for one, other in zip(golden, exact, strict=True)
+    )
+    stamp = {"checkpoint": header.path.name, **tool_versions()}
+    if device == "cuda":
+        stamp["cudnn"] = str(torch.backends.cudnn.version())
+        stamp["driver"] = nvidia_driver()
+    return Record(tuple(golden), reference_device(device), header.sha256, error, stamp)
+
+
+def nvidia_driver() -> str:
+    """The driver's version as the kernel module states it, or "unknown"."""
+    path = Path("/sys/module/nvidia/version")
+    return path.read_text().strip() if path.is_file() else "unknown"
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Raises OutputError where the place cannot be written."""
+    metadata = {
+        **record.stamp,
+        "device": record.device,
+        "checkpoint_sha256": record.checkpoint_sha256,
+        "float64_error": repr(record.float64_error),
+    }
+    write_golden(path, record.golden, metadata)
+
+
+def read_record(path: Path) -> Record:
+    """What `write_record` wrote.
+
+    Raises:
+        ContractError: missing, damaged, or a golden file that is no record.
+    """
+    golden, metadata = read_golden(path, REMEDY)
+    stamp: dict[str, Any] = dict(metadata)
+    try:
+        return Record(
+            tuple(golden),
+            stamp.pop("device"),
+            stamp.pop("checkpoint_sha256"),
+            float(stamp.pop("float64_error")),
+            stamp,
+        )
+    except (KeyError, ValueError) as error:
+        raise ContractError(f"{path} is no recorded reference ({error} is missing or wrong)", REMEDY) from None
