@@ -42,7 +42,7 @@ class Recipe:
         domain: key of the bundled samples that a network of this recipe is shown with.
         phases: at least one; on a CPU several of rising size.
         loss: "masl", or "dice_ce" (Dice + cross-entropy).
-        loss_weight_rate: learning rate of MASL's weights, as a fraction of the network's; 0 leaves them where they start.
+        loss_weight_rate: learning rate of MASL's weights, as a fraction of the network's; 0 fixes them.
             A weighted mean shrinks fastest by weighing what is small already: at the network's own rate, on real masks
             and free logits, the core weight fell from 1 to 0.26 within 300 steps while the masks stayed empty.
         augmentation: a variant of `s2m_edge.train.data.augment`.

@@ -55,7 +55,7 @@ def begin_run(run: Run) -> None:
     """
     if (run.folder / RUN_FILE).exists():
         raise ConfigurationError(
-            f"{run.folder} holds a run already", "Go on with it with --resume, or choose another place with --run."
+            f"{run.folder} holds a run already", "Go on with it with --resume, or choose another place with --out."
         )
     require_writable(run.folder)
     values: dict[str, Any] = {
@@ -75,11 +75,11 @@ def open_run(folder: Path) -> Run:
     """
     path = folder / RUN_FILE
     if not path.is_file():
-        raise ConfigurationError(f"{folder} holds no run to resume", "Check --run, or leave --resume out.")
+        raise ConfigurationError(f"{folder} holds no run to resume", "Check --out, or leave --resume out.")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         recipe = recipe_from_values(values["recipe"], str(path))
         start = values["start"]
         return Run(folder, recipe, Path(values["data"]), values["preset"], None if start is None else Path(start))
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"{path} is damaged ({error})", "Start again with another --run.") from None
+        raise ConfigurationError(f"{path} is damaged ({error})", "Start again with another --out.") from None

@@ -15,8 +15,8 @@ def train(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Image folder (images/, masks/, split.csv), or --preset.")] = None,
     preset: Annotated[str | None, typer.Option(help="Layout of a published data set, for instance drive.")] = None,
-    run: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE by default.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     start: Annotated[Path | None, typer.Option(help="Checkpoint to start from instead of random weights.")] = None,
     phase: Annotated[
         list[str] | None, typer.Option(help="SIZE:EPOCHS:BATCH:RATE instead of the recipe's; once per phase, in order.")
@@ -39,7 +39,7 @@ def train(
     compile_network: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     hours: Annotated[float | None, typer.Option(help="Longest time of each phase.")] = None,
 ) -> None:
-    """Train S2M-Net by a recipe. The best checkpoint by validation Dice is RUN/phase-N/best.safetensors.
+    """Train S2M-Net by a recipe. The best checkpoint by validation Dice is OUT/phase-N/best.safetensors.
 
     Interrupted, it goes on from the last finished epoch with --resume, exactly as if it had not been.
     """
@@ -55,14 +55,14 @@ def train(
     except ImportError:
         raise MissingBackendError("Lightning is not installed", "pip install 's2m-edge[train]'") from None
     if resume:
-        if run is None and recipe is None:
-            raise ConfigurationError("nothing names the run to resume", "Give --run.")
+        if out is None and recipe is None:
+            raise ConfigurationError("nothing names the run to resume", "Give --out.")
         changed = (data, preset, start, phase, epochs, size, batch_size, learning_rate, loss, classes, seed)
         if any(value is not None for value in changed):
             raise ConfigurationError(
                 "a resumed run keeps its recipe and data", "Leave those options out, or start another run."
             )
-        opened = open_run(run or Path("runs") / str(recipe))
+        opened = open_run(out or Path("runs") / str(recipe))
     else:
         if recipe is None:
             raise ConfigurationError("no recipe was given", f"Choose one of {', '.join(recipe_names())}.")
@@ -78,7 +78,7 @@ def train(
             },
             {"epochs": epochs, "size": size, "batch_size": batch_size, "learning_rate": learning_rate},
         )
-        opened = Run(run or Path("runs") / chosen.name, chosen, data, preset, start)
+        opened = Run(out or Path("runs") / chosen.name, chosen, data, preset, start)
     from s2m_edge.train.fit import Machine, is_main_process, require_data, train_run
 
     machine = Machine(
@@ -100,7 +100,7 @@ def train(
     try:
         best = train_run(opened, machine)
     except KeyboardInterrupt:
-        console.status.print(f"interrupted; go on with: s2m-edge train --resume --run {opened.folder}", markup=False)
+        console.status.print(f"interrupted; go on with: s2m-edge train --resume --out {opened.folder}", markup=False)
         raise typer.Exit(130) from None
     if not is_main_process():
         return

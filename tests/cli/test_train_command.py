@@ -50,13 +50,13 @@ def folder(tmp_path: Path) -> Path:
         (("train", "polyp", "--data", "DATA", "--phase", "96"), "is not SIZE:EPOCHS:BATCH:RATE"),
         (("train", "polyp", "--data", "NOWHERE"), "there is no folder"),
         (("train", "--resume"), "nothing names the run to resume"),
-        (("train", "--resume", "--run", "RUN"), "holds no run to resume"),
-        (("train", "--resume", "--run", "RUN", "--epochs", "3"), "a resumed run keeps its recipe and data"),
+        (("train", "--resume", "--out", "RUN"), "holds no run to resume"),
+        (("train", "--resume", "--out", "RUN", "--epochs", "3"), "a resumed run keeps its recipe and data"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_leaves_no_folder(run, folder: Path, tmp_path: Path, arguments, words):
     places = {"DATA": folder, "NOWHERE": tmp_path / "nowhere", "RUN": tmp_path / "run"}
-    options = () if "--run" in arguments or "--resume" in arguments else ("--run", tmp_path / "run")
+    options = () if "--out" in arguments or "--resume" in arguments else ("--out", tmp_path / "run")
     code, out, err = run(*(places.get(argument, argument) for argument in arguments), *options)
     assert code == 2, err
     assert words in err
@@ -77,11 +77,11 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(run, folder: Path, tmp
     monkeypatch.setattr(SegmentationModule, "training_step", stop)
     place = tmp_path / "run"
     options = ("--phase", "96:2:2:0.001", "--loss", "dice_ce", "--accelerator", "cpu")
-    code, _, err = run("train", "polyp", "--data", folder, "--run", place, *options)
+    code, _, err = run("train", "polyp", "--data", folder, "--out", place, *options)
     assert code == 130
-    assert f"s2m-edge train --resume --run {place}" in err
+    assert f"s2m-edge train --resume --out {place}" in err
     monkeypatch.setattr(SegmentationModule, "training_step", real)
-    code, out, err = run("train", "--resume", "--run", place, "--accelerator", "cpu")
+    code, out, err = run("train", "--resume", "--out", place, "--accelerator", "cpu")
     assert code == 0, err
     assert "epoch 2/2" in err
     assert "epoch 1/2" not in err

@@ -257,7 +257,7 @@ def test_two_processes_train_together(folder: Path, tmp_path: Path):
     """torchrun with two processes on the CPU: each sees half of the pictures, one writes, both end alike."""
     options = "--phase 96:1:1:0.001 --loss dice_ce --accelerator cpu --devices 2 --strategy ddp"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += ["-m", "s2m_edge.train", "polyp", "--data", str(folder), "--run", str(tmp_path / "run")]
+    command += ["-m", "s2m_edge.train", "polyp", "--data", str(folder), "--out", str(tmp_path / "run")]
     done = subprocess.run(
         [*command, *options.split()],
         capture_output=True,
