@@ -15,6 +15,7 @@ from s2m_edge.blocks import ChannelLayerNorm
 from s2m_edge.config import S2MNetConfig
 from s2m_edge.imaging.preprocess import Preprocessing, normalise
 from s2m_edge.model import S2MNet, probabilities_from_logits
+from s2m_edge.samples import sample_images, sample_mask
 
 
 def lively_network(size: int = 96, classes: int = 1, in_channels: int = 3, seed: int = 0) -> S2MNet:
@@ -97,3 +98,9 @@ def write_image_folder(root: Path, rows: Sequence[tuple[Path, Path, str]]) -> Pa
         lines.append(f"{image.stem},{split}")
     (root / "split.csv").write_text("\n".join(lines) + "\n")
     return root
+
+
+def write_sample_folder(root: Path, splits: Sequence[str], domain: str | None = None) -> Path:
+    """An image folder of the first bundled pictures (of one domain, or of all), one per given split."""
+    pictures = zip(sample_images(domain), splits, strict=False)
+    return write_image_folder(root, [(image, sample_mask(image), split) for image, split in pictures])

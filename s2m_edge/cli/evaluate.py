@@ -25,6 +25,10 @@ def evaluate(
         Path | None, typer.Option(help="Folder for the report; evaluation/NAME-SPLIT by default.", show_default=False)
     ] = None,
     augment: Annotated[bool, typer.Option("--augment", help="Average over 4 rotations, each also mirrored.")] = False,
+    window: Annotated[
+        bool,
+        typer.Option("--window", help="Slide over pictures at native resolution (patch-trained networks)."),
+    ] = False,
     size: Annotated[int | None, typer.Option(help="Input size of a checkpoint; its own by default.")] = None,
     threshold: Annotated[
         float | None,
@@ -43,6 +47,8 @@ def evaluate(
     Writes metrics.csv (each image and class), metrics.json (means with 95 % intervals, conventions, hashes) and
     worst.png (the worst ten) to --out.
     """
+    from dataclasses import replace
+
     from s2m_edge.cli import console
     from s2m_edge.files import require_writable
     from s2m_edge.targets.evaluation.evaluate import evaluate_samples, split_samples
@@ -53,7 +59,7 @@ def evaluate(
     samples = split_samples(data, split, preset)
     predictor, header = _open(model, size, threshold, threads)
     recorded = _require_recordable(header, limit, size, threshold) if record else None
-    name = f"{predictor.name}-{split}{'-augmented' if augment else ''}"
+    name = f"{predictor.name}-{split}{'-window' if window else ''}{'-augmented' if augment else ''}"
     folder = out if out is not None else Path("evaluation") / name
     require_replaceable(folder, METRICS_FILE, "an evaluation")
     # Only what is there already is tried, so that an interrupted evaluation leaves not even an empty folder.
@@ -63,6 +69,8 @@ def evaluate(
         console.status.print(f"[yellow]warning:[/] only the first {len(chosen)} of {len(samples)} images of {split}")
     if augment:
         predictor = augmented(predictor)
+    if window:
+        predictor = replace(predictor, windowed=True)
     subject = Subject(predictor, preset or data.resolve().name, split, len(samples), tolerance, augment)
     with console.progress_bar(f"evaluate {predictor.name}") as update:
         evaluation = evaluate_samples(predictor, chosen, tolerance, update)
@@ -131,8 +139,10 @@ def _title(values: dict[str, Any]) -> str:
     data = values["data"]
     limited = f"the first {data['images']} of {data['images_in_split']}"
     images = data["images"] if data["images"] == data["images_in_split"] else limited
-    augmentation = ", eight-fold augmentation" if values["settings"]["augment"] else ""
-    return f"{values['model']['name']} on {data['name']}, {data['split']}: {images} images{augmentation}"
+    settings = values["settings"]
+    how = ", sliding window" if settings["window"] else ""
+    how += ", eight-fold augmentation" if settings["augment"] else ""
+    return f"{values['model']['name']} on {data['name']}, {data['split']}: {images} images{how}"
 
 
 def _table(values: dict[str, Any]) -> Table:

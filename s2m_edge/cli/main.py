@@ -90,6 +90,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     if code == INTERRUPTED:  # Typer turns Ctrl-C into this code by itself
         errors.print("interrupted; nothing was left half-written")
+        # CPython notes a KeyboardInterrupt that passes through exec() of a text (torch.fx has such frames), and then
+        # ends by SIGINT instead of with our code, although it was caught. Any later exec() takes the note back.
+        exec("")
     sys.exit(code if isinstance(code, int) else 0)
 
 

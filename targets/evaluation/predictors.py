@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from s2m_edge.contract import DEFAULT_THRESHOLD, SegmentClass, default_classes
 from s2m_edge.errors import LoweringError
-from s2m_edge.imaging.preprocess import Preprocessing, fit_to_network, mask_in_original_size
+from s2m_edge.imaging.preprocess import (
+    Preprocessing,
+    fit_to_network,
+    mask_from_probabilities,
+    mask_in_original_size,
+)
 from s2m_edge.reference import probabilities, reference_device, reference_logits
 from s2m_edge.targets.bundle import Bundle, preprocessing_for
 from s2m_edge.targets.parity.measure import predict_checked
@@ -39,6 +44,7 @@ class Predictor:
         verdict: "reference", or what running the artifact proves.
         device: what it runs on.
         facts: JSON values for reports: kind, precision, hashes.
+        windowed: pictures are not stretched to the network; it slides over them (see `slide`).
     """
 
     name: str
@@ -51,6 +57,7 @@ class Predictor:
     verdict: str
     device: str
     facts: dict[str, Any]
+    windowed: bool = False
 
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Labels H x W of an RGB picture H x W x 3: fitted, run, and returned to its size, as the contract says.
@@ -58,16 +65,20 @@ class Predictor:
         Raises:
             LoweringError: the network failed, or its answer is no number.
         """
-        fitted = fit_to_network(image, self.preprocessing)
+        if self.windowed:
+            return mask_from_probabilities(slide(self._probabilities, image, self.preprocessing.size), self.threshold)
+        height, width = image.shape[:2]
+        return mask_in_original_size(self._probabilities(image), height, width, self.threshold)
+
+    def _probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         size = self.preprocessing.size
-        found = predict_checked(self.predict, fitted, (self.channels, size, size))
+        found = predict_checked(self.predict, fit_to_network(image, self.preprocessing), (self.channels, size, size))
         if not np.isfinite(found).all():  # would pass for an empty mask
             raise LoweringError(
                 f"{self.name} gives probabilities that are not finite",
                 "Export it again in float32, or train again.",
             )
-        height, width = image.shape[:2]
-        return mask_in_original_size(found, height, width, self.threshold)
+        return found
 
 
 def checkpoint_predictor(model: S2MNet, header: CheckpointHeader, threads: int | None = None) -> Predictor:
@@ -130,6 +141,29 @@ def bundle_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
             "checkpoint": {key: contract.values["checkpoint"][key] for key in ("file", "sha256")},
         },
     )
+
+
+def slide(predict: Predict, image: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+    """Probabilities C x H x W of a picture at its own resolution, from windows that overlap by half.
+
+    Windows are weighed by a Gaussian, so that their middles count most; a picture smaller than one is padded with
+    black. For networks trained on patches (vessels): stretching would thin out what they look for.
+
+    Args:
+        predict: probabilities C x size x size of a window size x size x 3.
+        image: RGB, H x W x 3.
+    """
+    import torch
+    from monai.inferers.utils import sliding_window_inference
+
+    def window(values: torch.Tensor) -> torch.Tensor:
+        pictures = values.numpy().astype(np.uint8).transpose(0, 2, 3, 1)
+        return torch.from_numpy(np.stack([predict(np.ascontiguousarray(picture)) for picture in pictures]))
+
+    planes = torch.from_numpy(image.transpose(2, 0, 1)[None].astype(np.float32))
+    found = sliding_window_inference(planes, (size, size), 1, window, overlap=0.5, mode="gaussian")
+    assert isinstance(found, torch.Tensor)
+    return found[0].numpy()
 
 
 def augmented(predictor: Predictor) -> Predictor:

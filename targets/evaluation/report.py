@@ -86,6 +86,7 @@ def report_values(subject: Subject, evaluation: Evaluation) -> dict[str, Any]:
         "settings": {
             "threshold": predictor.threshold if predictor.channels == 1 else None,
             "augment": subject.augment,
+            "window": predictor.windowed,
             "surface_dice_tolerance_pixels": subject.tolerance,
         },
         "metrics": _summary_values(summarise_images(evaluation)),
@@ -164,7 +165,8 @@ def record_figures(subject: Subject, evaluation: Evaluation, header: CheckpointH
     """Write the mean Dice, its interval and the number of images into the checkpoint's provenance.
 
     Entries: SPLIT_dice, SPLIT_dice_interval, SPLIT_images, and SPLIT_dice_per_class for several classes. With
-    augmentation the figures get the suffix _augmented, so that they stand beside those without.
+    a sliding window or augmentation the figures get the suffix _window or _augmented, so that they stand beside those
+    without.
 
     Returns:
         The subject with the file's new SHA-256; its weights are bit for bit what they were.
@@ -173,7 +175,7 @@ def record_figures(subject: Subject, evaluation: Evaluation, header: CheckpointH
         OutputError: the checkpoint cannot be written.
     """
     dice, classes = summarise_images(evaluation)["dice"], subject.predictor.classes
-    suffix = "_augmented" if subject.augment else ""
+    suffix = ("_window" if subject.predictor.windowed else "") + ("_augmented" if subject.augment else "")
     assert dice.mean is not None  # Dice is defined for every image
     entries: dict[str, Any] = {
         f"{subject.split}_dice{suffix}": round(dice.mean, 4),

@@ -232,6 +232,20 @@ def test_a_missing_backend_names_the_command_that_gets_it(run, monkeypatch, smal
     assert_one_line_error(*run("export", "-t", "coreml"), "pip install 's2m-edge[coreml]'")
 
 
+def test_an_interrupt_inside_generated_code_exits_with_130_too(tmp_path: Path):
+    """Started with -m, CPython alone would end such a process by SIGINT."""
+    (tmp_path / "stopped.py").write_text(
+        "from s2m_edge.cli import main as entry\n"
+        "def interrupted(**options): exec('raise KeyboardInterrupt')\n"
+        "entry.app = interrupted\n"
+        "entry.main([])\n"
+    )
+    command = [sys.executable, "-m", "stopped"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 130
+    assert "interrupted" in done.stderr
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM], ids=lambda sign: sign.name)
 def test_an_interrupt_during_lowering_exits_with_130_and_leaves_nothing(sign, small_checkpoint, tmp_path, polyp_images):
     """A real process, a real signal, in the middle of a real lowering."""

@@ -10,24 +10,15 @@ import torch
 from PIL import Image
 
 from s2m_edge.errors import ImageError
-from s2m_edge.samples import sample_images, sample_mask
 from s2m_edge.train.data.folders import list_samples, read_binary_mask, read_labels
 from s2m_edge.train.data.module import ImageFolderData, load_samples
+from support import write_sample_folder
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """An image folder of the bundled real pictures: two to train on, one to validate, one to test."""
-    root = tmp_path / "data"
-    (root / "images").mkdir(parents=True)
-    (root / "masks").mkdir()
-    rows = ["stem,split"]
-    for image, split in zip(sample_images(None), ("train", "train", "val", "test"), strict=False):
-        (root / "images" / image.name).write_bytes(image.read_bytes())
-        (root / "masks" / f"{image.stem}.png").write_bytes(sample_mask(image).read_bytes())
-        rows.append(f"{image.stem},{split}")
-    (root / "split.csv").write_text("\n".join(rows) + "\n")
-    return root
+    return write_sample_folder(tmp_path / "data", ("train", "train", "val", "test"))
 
 
 def test_samples_follow_the_split(folder: Path):

@@ -17,11 +17,11 @@ from PIL import Image
 
 from s2m_edge.checkpoint import load_model, read_header, save_checkpoint
 from s2m_edge.errors import CheckpointError, ConfigurationError, ImageError, OutputError, TrainingError
-from s2m_edge.samples import sample_images, sample_mask
 from s2m_edge.train.fit import Machine, require_data, train_run
 from s2m_edge.train.module import SegmentationModule
 from s2m_edge.train.recipe import Phase, Recipe
 from s2m_edge.train.run import Run, begin_run, open_run
+from support import write_sample_folder
 
 CPU = Machine(accelerator="cpu", devices="1", sheet_every=2)
 RECIPE = Recipe(
@@ -32,16 +32,7 @@ RECIPE = Recipe(
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An image folder of bundled real pictures: four to train on, one to validate."""
-    root = tmp_path_factory.mktemp("training") / "data"
-    (root / "images").mkdir(parents=True)
-    (root / "masks").mkdir()
-    rows = ["stem,split"]
-    for image, split in zip(sample_images(None), ("train", "train", "train", "train", "val"), strict=False):
-        (root / "images" / image.name).write_bytes(image.read_bytes())
-        (root / "masks" / f"{image.stem}.png").write_bytes(sample_mask(image).read_bytes())
-        rows.append(f"{image.stem},{split}")
-    (root / "split.csv").write_text("\n".join(rows) + "\n")
-    return root
+    return write_sample_folder(tmp_path_factory.mktemp("training") / "data", ("train",) * 4 + ("val",))
 
 
 def begun(folder: Path, place: Path, recipe: Recipe = RECIPE, start: Path | None = None) -> Run:

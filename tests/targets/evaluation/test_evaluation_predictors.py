@@ -17,6 +17,7 @@ from s2m_edge.targets.evaluation.predictors import (
     augmented,
     average_over_symmetries,
     checkpoint_predictor,
+    slide,
     turn,
     turn_back,
 )
@@ -76,3 +77,28 @@ def test_answers_that_are_no_numbers_are_not_taken_for_empty_masks(bright: Predi
     broken = replace(bright, predict=lambda fitted: np.full((1, 96, 96), np.nan, np.float32))
     with pytest.raises(LoweringError, match="bright gives probabilities that are not finite"):
         broken.segment(picture)
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 96), (97, 210), (300, 128), (40, 60)])
+def test_windows_cover_a_picture_at_its_own_resolution(height, width):
+    """Where the answer at a pixel depends on that pixel alone, windows must make no difference at all."""
+    picture = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    seen: list[tuple[int, ...]] = []
+
+    def brightness(window):
+        seen.append(window.shape)
+        assert window.dtype == np.uint8
+        return (window.mean(axis=2) / 255).astype(np.float32)[None]
+
+    found = slide(brightness, picture, 96)
+    assert set(seen) == {(96, 96, 3)}
+    np.testing.assert_allclose(found[0], picture.mean(axis=2) / 255, atol=1e-5)
+
+
+def test_a_windowed_predictor_keeps_what_stretching_would_lose(bright: Predictor):
+    """Lines one pixel wide, in a picture three times the network's size."""
+    picture = np.zeros((288, 288, 3), np.uint8)
+    picture[::6] = 255
+    line = replace(bright, predict=lambda fitted: (fitted.mean(axis=2) / 255).astype(np.float32)[None], threshold=0.5)
+    np.testing.assert_array_equal(replace(line, windowed=True).segment(picture), picture[..., 0] // 255)
+    assert line.segment(picture).sum() == 0
