@@ -17,7 +17,6 @@ from s2m_edge.train.data.folders import list_samples
 from s2m_edge.train.data.layouts import load_dataset
 from s2m_edge.train.data.reading import read_sample_image, read_sample_labels
 from s2m_edge.train.data.sample import Sample
-from s2m_edge.train.data.volumes import read_label_file
 
 WORST_COUNT = 10
 
@@ -122,12 +121,4 @@ def read_truth(sample: Sample, channels: int, height: int, width: int) -> NDArra
             f"{width} x {height}",
             "Save the mask in the image's size.",
         )
-    if channels == 1 and sample.labelling is None:
-        # A mask of one class goes to 1 or 255. Labels 0 to 3, say, would be read as an empty one.
-        largest = max(int(read_label_file(path, sample.slice_index).max()) for path in sample.masks)
-        if 1 < largest <= 127:
-            raise ImageError(
-                f"{sample.mask} holds labels up to {largest}, and the network has one class",
-                "Evaluate a network with the classes of these masks, or save them as 0 and 255.",
-            )
     return truth

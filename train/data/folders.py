@@ -24,6 +24,7 @@ from s2m_edge.train.data.volumes import read_label_file
 __all__ = ["SPLITS", "Sample", "list_samples", "read_binary_mask", "read_labels", "read_split_table", "scan_folder"]
 
 TABLE = "split.csv"
+WHITE_FROM = 127  # greys above are foreground, as JPEG leaves them
 IMAGE_FOLDERS = ("images", "image", "imgs")
 MASK_FOLDERS = ("masks", "mask", "labels", "label")
 SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -94,7 +95,7 @@ def read_split_table(table: Path) -> list[dict[str, str]]:
 
 def read_binary_mask(path: Path, size: int | None = None) -> NDArray[np.uint8]:
     """A mask as 0 and 1, H x W, optionally stretched to size x size (resampled as coverage, then decided at half)."""
-    return resize_labels(binary_labels(read_label_file(path)), 1, size)
+    return resize_labels(binary_labels(read_label_file(path), path), 1, size)
 
 
 def read_labels(path: Path, classes: int, size: int | None = None) -> NDArray[np.uint8]:
@@ -113,9 +114,19 @@ def read_labels(path: Path, classes: int, size: int | None = None) -> NDArray[np
     return resize_labels(labels, classes, size)
 
 
-def binary_labels(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """0 and 1 of a mask stored as 0/1 or as 0/255."""
-    return (values > (127 if values.max() > 1 else 0)).astype(np.uint8)
+def binary_labels(values: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+    """0 and 1 of a mask stored as 0/1 or as 0/255.
+
+    Raises:
+        ImageError: labels of several classes, which would pass for an empty mask.
+    """
+    largest = int(values.max())
+    if 1 < largest <= WHITE_FROM:
+        raise ImageError(
+            f"{path} holds labels up to {largest}, and one class is expected",
+            "Give the classes that these masks have, or save them as 0 and 255.",
+        )
+    return (values > (WHITE_FROM if largest > 1 else 0)).astype(np.uint8)
 
 
 def require_classes(labels: NDArray[np.uint8], classes: int, path: Path) -> None:

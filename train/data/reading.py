@@ -38,7 +38,7 @@ def read_sample_labels(sample: Sample, classes: int, size: int | None = None) ->
             labels = apply_labelling(values, sample.labelling, path)
             labels = (labels > 0).astype(np.uint8) if classes == 1 else labels
         else:
-            labels = binary_labels(values) if classes == 1 else values
+            labels = binary_labels(values, path) if classes == 1 else values
         if classes > 1:
             require_classes(labels, classes, path)
         if united is not None and united.shape != labels.shape:
@@ -74,7 +74,7 @@ def read_field_of_view(sample: Sample) -> NDArray[np.bool_]:
         ImageError: the file cannot be read.
     """
     if sample.field_of_view is not None:
-        return binary_labels(read_label_file(sample.field_of_view)).astype(bool)
+        return binary_labels(read_label_file(sample.field_of_view), sample.field_of_view).astype(bool)
     return estimate_field_of_view(read_sample_image(sample))
 
 

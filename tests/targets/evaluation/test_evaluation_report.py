@@ -95,7 +95,7 @@ def test_a_mask_of_another_size_is_refused_with_both_sizes(bright: Predictor, tm
 def test_labels_of_several_classes_are_not_taken_for_an_empty_mask(bright: Predictor, tmp_path: Path):
     sample = lamp(tmp_path, "a", (10, 40), (10, 40))
     Image.fromarray(np.full((96, 96), 3, np.uint8)).save(sample.mask)
-    with pytest.raises(ImageError, match=r"a-mask\.png holds labels up to 3, and the network has one class"):
+    with pytest.raises(ImageError, match=r"a-mask\.png holds labels up to 3, and one class is expected"):
         evaluate_samples(bright, [sample])
 
 

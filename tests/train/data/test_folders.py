@@ -121,3 +121,11 @@ def test_a_mask_of_16_bit_is_no_surprise(tmp_path: Path):
     mask[5:10, 5:10] = 1
     Image.fromarray(mask).save(tmp_path / "mask.png")
     np.testing.assert_array_equal(read_binary_mask(tmp_path / "mask.png"), mask)
+
+
+def test_labels_of_several_classes_are_no_mask_of_one(tmp_path: Path):
+    """Read as one, they would pass for an empty mask."""
+    Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8).repeat(20, 0).repeat(20, 1)).save(tmp_path / "mask.png")
+    with pytest.raises(ImageError, match="holds labels up to 3, and one class is expected"):
+        read_labels(tmp_path / "mask.png", 1)
+    assert read_labels(tmp_path / "mask.png", 4).max() == 3
