@@ -63,4 +63,11 @@ def main(folders: list[Path], threads: int = 2) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main([Path(text) for text in sys.argv[1:]]))
+    from s2m_edge.errors import S2MEdgeError
+
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: python tools/benchmark.py BUNDLE...")
+    try:
+        sys.exit(main([Path(text) for text in sys.argv[1:]]))
+    except S2MEdgeError as error:
+        sys.exit(f"error: {error}")
