@@ -182,9 +182,17 @@ class ImageFolderData(LightningDataModule):
 
 
 def augmented(item: Item, transform: Callable[[Item], Any], draw: int) -> Item:
-    """`transform`, seeded with `draw`, of an item; plain float32 tensors, the image clipped to [0, 1]."""
+    """`transform`, seeded with `draw`, of an item; plain float32 tensors, the image clipped to [0, 1].
+
+    On one thread, as in a worker: BLAS rounds differently on several, and an epoch must be the same on all.
+    """
     transform.set_random_state(draw)  # type: ignore[attr-defined]
-    changed = transform(item)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        changed = transform(item)
+    finally:
+        torch.set_num_threads(threads)
     return _plain(changed[0] if isinstance(changed, list) else changed)
 
 
