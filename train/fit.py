@@ -21,12 +21,14 @@ import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from s2m_edge.checkpoint import CheckpointHeader, load_model, read_header, save_checkpoint
-from s2m_edge.errors import CheckpointError
+from s2m_edge.errors import CheckpointError, ConfigurationError
 from s2m_edge.files import write_json
 from s2m_edge.train.allocator import keep_freed_memory
 from s2m_edge.train.callbacks import KeepBest, KeepState, PictureSheets, SeedEachEpoch, ShowProgress
+from s2m_edge.train.data.augment import find_augmentation
 from s2m_edge.train.data.layouts import load_training_data
 from s2m_edge.train.data.module import ImageFolderData
 from s2m_edge.train.module import SegmentationModule
@@ -66,13 +68,40 @@ def is_main_process() -> bool:
     return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
-def require_data(run: Run) -> str:
-    """Raise ImageError now unless there is something to train on.
+def require_possible(run: Run, machine: Machine) -> str:
+    """Refuse now, before a folder is made, what training would refuse later: data, start, augmentation, machine.
 
     Returns:
         A remark for the user, or an empty text.
+
+    Raises:
+        ImageError, CheckpointError, ConfigurationError: which of them does not fit.
     """
-    return load_training_data(run.data, run.preset)[2]
+    remark = load_training_data(run.data, run.preset)[2]
+    find_augmentation(run.recipe.augmentation)
+    if run.start is not None:
+        _start_from(SegmentationModule(run.recipe, run.recipe.phases[0]), run.start)
+    _quiet_lightning()
+    try:
+        Trainer(**_computing(machine), logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ConfigurationError(
+            f"this machine cannot train so ({reason.rstrip('.')})",
+            "Change --accelerator, --devices, --strategy, --nodes or --precision; auto takes what is there.",
+        ) from None
+    return remark
+
+
+def _computing(machine: Machine) -> dict[str, Any]:
+    """Lightning's options for where and how to compute."""
+    return {
+        "accelerator": machine.accelerator,
+        "devices": int(machine.devices) if machine.devices.isdigit() else machine.devices,
+        "num_nodes": machine.nodes,
+        "strategy": machine.strategy,
+        "precision": machine.precision or ("bf16-mixed" if _on_gpu(machine) else "32-true"),
+    }
 
 
 def train_run(run: Run, machine: Machine) -> float:
@@ -133,11 +162,7 @@ def _train_phase(run: Run, machine: Machine, number: int) -> float:
     callbacks.append(KeepState(run.state(number)))
     trainer = Trainer(
         max_epochs=phase.epochs,
-        accelerator=machine.accelerator,
-        devices=int(machine.devices) if machine.devices.isdigit() else machine.devices,
-        num_nodes=machine.nodes,
-        strategy=machine.strategy,
-        precision=machine.precision or ("bf16-mixed" if _on_gpu(machine) else "32-true"),  # type: ignore[arg-type]
+        **_computing(machine),
         gradient_clip_val=recipe.gradient_clip,
         logger=TensorBoardLogger(run.folder, name="", version=f"phase-{number}", sub_dir="log"),
         callbacks=callbacks,

@@ -79,7 +79,7 @@ def train(
             {"epochs": epochs, "size": size, "batch_size": batch_size, "learning_rate": learning_rate},
         )
         opened = Run(out or Path("runs") / chosen.name, chosen, data, preset, start)
-    from s2m_edge.train.fit import Machine, is_main_process, require_data, train_run
+    from s2m_edge.train.fit import Machine, is_main_process, require_possible, train_run
 
     machine = Machine(
         accelerator,
@@ -92,7 +92,7 @@ def train(
         timedelta(hours=hours) if hours is not None else None,
     )
     if not resume:
-        remark = require_data(opened)  # before a folder is made
+        remark = require_possible(opened, machine)  # before a folder is made
         if is_main_process():
             if remark:
                 console.status.print(f"note: {remark}", markup=False)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from s2m_edge.checkpoint import load_model, read_header, save_checkpoint
 from s2m_edge.errors import CheckpointError, ConfigurationError, ImageError, OutputError, TrainingError
-from s2m_edge.train.fit import Machine, require_data, train_run
+from s2m_edge.train.fit import Machine, require_possible, train_run
 from s2m_edge.train.module import SegmentationModule
 from s2m_edge.train.recipe import Phase, Recipe
 from s2m_edge.train.run import Run, begin_run, open_run
@@ -236,11 +236,11 @@ def test_data_without_a_split_to_validate_with_holds_some_out_and_says_so(folder
     for name in ("images", "masks"):
         (root / name).symlink_to(folder / name)
     (root / "split.csv").write_text((folder / "split.csv").read_text().replace(",val", ",train"))
-    remark = require_data(Run(tmp_path / "run", RECIPE, root, None, None))
+    remark = require_possible(Run(tmp_path / "run", RECIPE, root, None, None), CPU)
     assert "has no split 'val': 1 of its 5 training samples" in remark
     (root / "split.csv").write_text((folder / "split.csv").read_text().replace(",train", ",test"))
     with pytest.raises(ImageError, match="too few samples to train on"):
-        require_data(Run(tmp_path / "run", RECIPE, root, None, None))
+        require_possible(Run(tmp_path / "run", RECIPE, root, None, None), CPU)
 
 
 @pytest.mark.slow

@@ -112,7 +112,6 @@ def test_an_unknown_variant_is_refused():
 
 
 def test_enhancement_spreads_the_green_channel():
-    pytest.importorskip("skimage")
     from s2m_edge.train.data.enhance import enhance_vessels
 
     rng = np.random.default_rng(0)
