@@ -31,7 +31,8 @@ class S2MNetConfig:
         expansion: MRF-SE expansion ratio r (F = r * C).
         kept_frequencies: K, frequencies kept per axis by the spectral filter; K' = min(K, H, W) in each stage.
         spatial_branch: "bottleneck" (paper: C > d > C) or "projection" (release: one C > C).
-        spatial_stages: 1-based encoder stages whose SSTM has the spatial branch.
+        mixer_stages: 1-based encoder stages that have an SSTM; all in both published layouts.
+        spatial_stages: those of them whose SSTM has the spatial branch.
         bottleneck_width: d of the bottleneck.
         dropout: dropout probability in MRF-SE and SSTM.
         layer_norm_epsilon: epsilon of every LayerNorm.
@@ -47,6 +48,7 @@ class S2MNetConfig:
     expansion: int = 6
     kept_frequencies: int = 32
     spatial_branch: SpatialBranch = "bottleneck"
+    mixer_stages: tuple[int, ...] = (1, 2, 3, 4, 5)
     spatial_stages: tuple[int, ...] = (1, 2, 3, 4, 5)
     bottleneck_width: int = 16
     dropout: float = 0.1
@@ -64,6 +66,9 @@ class S2MNetConfig:
             raise ConfigurationError(f"classes is {self.classes}", "It must be 1 (binary) or more.")
         if len(self.encoder_channels) != 5 or min(self.encoder_channels) < 2:
             raise ConfigurationError("encoder_channels must name five stages of at least two channels each")
+        for name, stages in (("mixer_stages", self.mixer_stages), ("spatial_stages", self.spatial_stages)):
+            if not set(stages) <= {1, 2, 3, 4, 5}:
+                raise ConfigurationError(f"{name} is {list(stages)}", "The encoder's stages are 1 to 5.")
         if self.kept_frequencies < 1:
             raise ConfigurationError(f"kept_frequencies is {self.kept_frequencies}", "It must be at least 1.")
         if self.spatial_branch not in ("bottleneck", "projection"):
@@ -75,15 +80,20 @@ class S2MNetConfig:
 
     @staticmethod
     def preset_names() -> tuple[str, ...]:
-        return ("paper", "released")
+        return ("paper", "released", "without_sstm")
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> S2MNetConfig:
-        """The layout `name` ("paper" or "released") with `changes` applied, for instance `size=256`."""
+        """The layout `name` with `changes` applied, for instance `size=256`.
+
+        "paper" and "released" are published; "without_sstm" is the network of an ablation, all convolutions.
+        """
         if name == "paper":
             base = cls()
         elif name == "released":
             base = cls(layout="released", spatial_branch="projection", spatial_stages=(3, 4, 5))
+        elif name == "without_sstm":
+            base = cls(layout="without_sstm", mixer_stages=(), spatial_stages=())
         else:
             raise ConfigurationError(f"unknown preset {name!r}", f"Choose one of {', '.join(cls.preset_names())}.")
         return replace(base, **changes)

@@ -12,13 +12,14 @@ from s2m_edge.config import S2MNetConfig
 
 
 class EncoderStage(nn.Module):
-    """Stride-2 convolution, MRF-SE, SSTM: B x Cin x H x W to B x C x ceil(H/2) x ceil(W/2)."""
+    """Stride-2 convolution, MRF-SE, SSTM where the layout has one: B x Cin x H x W to B x C x ceil(H/2) x ceil(W/2)."""
 
     def __init__(self, in_channels: int, channels: int, stage: int, config: S2MNetConfig) -> None:
         super().__init__()
         self.down = ConvNorm(in_channels, channels, 3, nn.ELU(), stride=2)
         self.receptive = MultiReceptiveField(channels, config.expansion, config.dropout)
-        self.mixer = SpectralSpatialMixer(channels, stage, config)
+        mixes = stage in config.mixer_stages
+        self.mixer = SpectralSpatialMixer(channels, stage, config) if mixes else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.mixer(self.receptive(self.down(x)))

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from s2m_edge.blocks import SpectralBranch
 from s2m_edge.model import S2MNet
 from s2m_edge.spectral.dft import dft_basis, fold_filter, frequency_count
-from s2m_edge.targets.rewrites import replace_modules
+from s2m_edge.targets.rewrites import replace_spectral_branches
 
 if TYPE_CHECKING:
     import onnx
@@ -97,9 +97,7 @@ class NodeSpectralBranch(nn.Module):
 
 def spectral_as_node(network: S2MNet) -> S2MNet:
     """A copy of `network`, for export only, with every spectral filter as one node."""
-    lengths = (network.config.stage_size(stage) for stage in range(1, len(network.encoder) + 1))
-    with torch.no_grad():
-        return replace_modules(network, SpectralBranch, lambda branch: NodeSpectralBranch(branch, next(lengths)))
+    return replace_spectral_branches(network, NodeSpectralBranch)
 
 
 def add_function(model: onnx.ModelProto) -> None:

@@ -5,7 +5,7 @@ from s2m_edge.targets.rewrites.blend import InterpolatingDecoder, blend_by_inter
 from s2m_edge.targets.rewrites.depthwise import SplitDepthwise, split_depthwise
 from s2m_edge.targets.rewrites.layer_norm import ConvolutionalLayerNorm, layer_norm_as_convolutions
 from s2m_edge.targets.rewrites.replace import replace_modules
-from s2m_edge.targets.rewrites.spectral import MatmulSpectralBranch, spectral_as_matmul
+from s2m_edge.targets.rewrites.spectral import MatmulSpectralBranch, replace_spectral_branches, spectral_as_matmul
 from s2m_edge.targets.rewrites.upsample import phase_upsample
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "layer_norm_as_convolutions",
     "phase_upsample",
     "replace_modules",
+    "replace_spectral_branches",
     "spectral_as_matmul",
     "split_depthwise",
 ]

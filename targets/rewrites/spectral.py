@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -46,9 +48,19 @@ class MatmulSpectralBranch(nn.Module):
         return self.norm(linear(linear(filtered, self.synthesis).transpose(-2, -1), self.synthesis))
 
 
+def replace_spectral_branches(network: S2MNet, make: Callable[[SpectralBranch, int], nn.Module]) -> S2MNet:
+    """A copy of `network` in which every spectral branch is `make(branch, H = W of its map in pixels)`."""
+    # Modules are visited in the order of the encoder's stages.
+    lengths = (network.config.stage_size(stage) for stage in sorted(network.config.mixer_stages))
+    with torch.no_grad():
+        return replace_modules(
+            network,
+            SpectralBranch,
+            lambda branch: make(branch, next(lengths)),
+            may_lack=not network.config.mixer_stages,
+        )
+
+
 def spectral_as_matmul(network: S2MNet) -> S2MNet:
     """A copy of `network` with every spectral branch as constant matrices; equal to about 1e-6."""
-    # Modules are visited in the order of the encoder's stages.
-    lengths = (network.config.stage_size(stage) for stage in range(1, len(network.encoder) + 1))
-    with torch.no_grad():
-        return replace_modules(network, SpectralBranch, lambda branch: MatmulSpectralBranch(branch, next(lengths)))
+    return replace_spectral_branches(network, MatmulSpectralBranch)

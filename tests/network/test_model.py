@@ -17,6 +17,7 @@ from s2m_edge.model import count_parameters, probabilities_from_logits
         ("released", 352, 4_768_920, 22_624),
         ("released", 256, 4_766_008 - 22_624, 22_624),
         ("paper", 352, 4_757_808, 22_624),
+        ("without_sstm", 256, 4_503_720 - 22_624, 22_624),
     ],
 )
 def test_parameters_are_those_of_the_preset(preset, size, trainable, statistics):
@@ -49,7 +50,15 @@ def test_sizes_that_are_not_multiples_of_32_from_96_up_are_refused(size):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"in_channels": 2}, {"classes": 0}, {"dropout": 1.0}, {"spatial_branch": "none"}, {"kept_frequencies": 0}],
+    [
+        {"in_channels": 2},
+        {"classes": 0},
+        {"dropout": 1.0},
+        {"spatial_branch": "none"},
+        {"kept_frequencies": 0},
+        {"mixer_stages": (0,)},
+        {"spatial_stages": (1, 6)},
+    ],
 )
 def test_options_outside_their_range_are_refused(changes):
     with pytest.raises(ConfigurationError):
