@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from torch import Tensor
 
 from s2m_edge.files import output_error
 
@@ -34,6 +35,30 @@ class SeedEachEpoch(Callback):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
+
+
+def average_with_warm_up(decay: float) -> Callable[[Tensor, Tensor, int | Tensor], Tensor]:
+    """An exponential moving average whose decay rises to `decay`: (1 + n) / (10 + n) after n steps.
+
+    At the full decay from the start, the average of a short run would still hold its random first weights.
+    """
+
+    def average(averaged: Tensor, current: Tensor, steps: int | Tensor) -> Tensor:
+        share = min(decay, (1.0 + float(steps)) / (10.0 + float(steps)))
+        return share * averaged + (1.0 - share) * current
+
+    return average
+
+
+class AverageWeights(WeightAveraging):
+    """Weights and BatchNorm statistics averaged over the steps; what is validated and kept.
+
+    Args:
+        decay: in (0, 1); see `average_with_warm_up`.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(use_buffers=True, avg_fn=average_with_warm_up(decay))
 
 
 class KeepBest(Callback):

@@ -19,20 +19,21 @@ from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, Timer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from s2m_edge.checkpoint import CheckpointHeader, load_model, read_header, save_checkpoint
+from s2m_edge.checkpoint import CheckpointHeader, save_checkpoint
 from s2m_edge.errors import CheckpointError, ConfigurationError
 from s2m_edge.files import write_json
 from s2m_edge.train.allocator import keep_freed_memory
-from s2m_edge.train.callbacks import KeepBest, KeepState, PictureSheets, SeedEachEpoch, ShowProgress
+from s2m_edge.train.callbacks import AverageWeights, KeepBest, KeepState, PictureSheets, SeedEachEpoch, ShowProgress
 from s2m_edge.train.data.augment import find_augmentation
 from s2m_edge.train.data.layouts import load_training_data
 from s2m_edge.train.data.module import ImageFolderData
 from s2m_edge.train.module import SegmentationModule
 from s2m_edge.train.run import Run
+from s2m_edge.train.start import own_network, start_from
 
 SHEET_PICTURES = 4
 
@@ -80,8 +81,8 @@ def require_possible(run: Run, machine: Machine) -> str:
     remark = load_training_data(run.data, run.preset)[2]
     find_augmentation(run.recipe.augmentation)
     if run.start is not None:
-        _start_from(SegmentationModule(run.recipe, run.recipe.phases[0]), run.start)
-    _quiet_lightning()
+        start_from(SegmentationModule(run.recipe, run.recipe.phases[0]), run.start)
+    quiet_lightning()
     try:
         Trainer(**_computing(machine), logger=False, enable_checkpointing=False, enable_progress_bar=False)
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
@@ -125,12 +126,12 @@ def train_run(run: Run, machine: Machine) -> float:
 
 def _train_phase(run: Run, machine: Machine, number: int) -> float:
     recipe, phase = run.recipe, run.recipe.phases[number - 1]
-    _quiet_lightning()
+    quiet_lightning()
     seed_everything(recipe.seed, verbose=False)
     keep_freed_memory()
     module = SegmentationModule(recipe, phase)
     start = run.best(number - 1) if number > 1 else run.start
-    header = _start_from(module, start)
+    header = start_from(module, start)
     if machine.compile_network:
         module.network.compile()
     data = ImageFolderData(
@@ -148,7 +149,7 @@ def _train_phase(run: Run, machine: Machine, number: int) -> float:
     keeper = KeepBest(_checkpoint_writer(run, number, header))
     callbacks: list[Callback] = [SeedEachEpoch(recipe.seed)]
     if recipe.average_decay > 0:
-        callbacks.append(EMAWeightAveraging(decay=recipe.average_decay, use_buffers=True))
+        callbacks.append(AverageWeights(recipe.average_decay))
     callbacks += [
         keeper,
         EarlyStopping("val_dice", mode="max", patience=recipe.early_stopping, check_finite=False),
@@ -211,31 +212,6 @@ def _require_state(state: Path) -> None:
         ) from None
 
 
-def _start_from(module: SegmentationModule, start: Path | None) -> CheckpointHeader | None:
-    """Load a checkpoint into the module's network; filters are resampled without a warning, as recipes mean it."""
-    if start is None:
-        return None
-    header, config = read_header(start), module.network.config
-    given = header.config
-    if (given.in_channels, given.classes) != (config.in_channels, config.classes):
-        raise CheckpointError(
-            f"{start} has {given.in_channels} channels and {given.classes} classes, the recipe {config.in_channels} "
-            f"and {config.classes}",
-            "Start from a checkpoint of the same kind, or leave --start out.",
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        weights = load_model(start, size=config.size).state_dict()
-    try:
-        module.network.load_state_dict(weights)
-    except RuntimeError:
-        raise CheckpointError(
-            f"{start} has another layout ({given.layout}) than the recipe ({config.layout})",
-            "Change the recipe's layout, or leave --start out.",
-        ) from None
-    return header
-
-
 def _checkpoint_writer(run: Run, number: int, start: CheckpointHeader | None) -> Any:
     recipe, phase = run.recipe, run.recipe.phases[number - 1]
     history = [] if start is None else list(start.provenance.get("phases", ()))
@@ -269,7 +245,7 @@ def _checkpoint_writer(run: Run, number: int, start: CheckpointHeader | None) ->
             "validation_dice": round(score, 4),
             "phases": [*history, this_phase],
         }
-        save_checkpoint(run.best(number), module.network, provenance)
+        save_checkpoint(run.best(number), own_network(module), provenance)
 
     return write
 
@@ -278,7 +254,7 @@ def _on_gpu(machine: Machine) -> bool:
     return torch.cuda.is_available() and machine.accelerator in ("auto", "gpu", "cuda")
 
 
-def _quiet_lightning() -> None:
+def quiet_lightning() -> None:
     """Lightning's advice is for its own users; what a user of a recipe has to know is said by the callbacks."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)

@@ -10,7 +10,7 @@ from lightning import LightningModule
 from monai.inferers.inferer import SlidingWindowInferer
 from monai.metrics import DiceMetric
 from monai.networks.utils import one_hot
-from torch import Tensor
+from torch import Tensor, nn
 
 from s2m_edge.config import S2MNetConfig
 from s2m_edge.errors import TrainingError
@@ -27,17 +27,16 @@ class SegmentationModule(LightningModule):
     Args:
         recipe: loss, classes, optimizer.
         phase: size, epochs and learning rate.
+        network: another network than the recipe's, with its input and output channels, for comparisons.
 
     Validation pictures that are larger than the network are predicted through a sliding window.
     """
 
-    def __init__(self, recipe: Recipe, phase: Phase) -> None:
+    def __init__(self, recipe: Recipe, phase: Phase, network: nn.Module | None = None) -> None:
         super().__init__()
-        config = S2MNetConfig.preset(
-            recipe.layout, size=phase.size, in_channels=recipe.in_channels, classes=recipe.classes
-        )
         self.recipe, self.phase = recipe, phase
-        self.network = S2MNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network if network is not None else recipe_network(recipe, phase.size)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = make_loss(recipe.loss, recipe.classes, learned_weights=recipe.loss_weight_rate > 0)
         several = recipe.classes > 1
         # Several classes: a class that the picture lacks is left out of its mean. One class: two empty masks agree.
@@ -57,7 +56,7 @@ class SegmentationModule(LightningModule):
 
     def predict_logits(self, image: Tensor) -> Tensor:
         """Logits of whole pictures B x C x H x W of any size from the network's up."""
-        size = self.network.config.size
+        size = self.phase.size
         if tuple(image.shape[-2:]) == (size, size):
             return self.network(_channels_last(image))
         return self.windows(image, self.network)  # type: ignore[return-value]
@@ -100,6 +99,12 @@ class SegmentationModule(LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_peak)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def recipe_network(recipe: Recipe, size: int) -> S2MNet:
+    """The network that a recipe trains, with random weights."""
+    config = S2MNetConfig.preset(recipe.layout, size=size, in_channels=recipe.in_channels, classes=recipe.classes)
+    return S2MNet(config)
 
 
 def _channels_last(image: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class Recipe:
         gradient_clip: largest norm of the gradient.
         average_decay: per step, of the averaged weights that are validated and kept; 0 keeps the latest.
         early_stopping: epochs without a better validation Dice after which a phase ends.
-        layout: of the network, "paper" or "released".
+        layout: of the network, "paper", "released" or "without_sstm".
         seed: of weights, order, augmentation and dropout.
     """
 

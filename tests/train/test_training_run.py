@@ -17,10 +17,12 @@ from PIL import Image
 
 from s2m_edge.checkpoint import load_model, read_header, save_checkpoint
 from s2m_edge.errors import CheckpointError, ConfigurationError, ImageError, OutputError, TrainingError
+from s2m_edge.train.callbacks import average_with_warm_up
 from s2m_edge.train.fit import Machine, require_possible, train_run
 from s2m_edge.train.module import SegmentationModule
 from s2m_edge.train.recipe import Phase, Recipe
 from s2m_edge.train.run import Run, begin_run, open_run
+from s2m_edge.train.start import start_from
 from support import write_sample_folder
 
 CPU = Machine(accelerator="cpu", devices="1", sheet_every=2)
@@ -209,12 +211,43 @@ def test_masl_trains_and_its_weights_are_logged(folder: Path, tmp_path: Path, ca
     assert read_header(run.best(1)).provenance["loss"] == "MASL"
 
 
-def test_a_checkpoint_of_another_kind_is_no_start(folder: Path, tmp_path: Path, small_model):
-    grey = tmp_path / "small.safetensors"
-    save_checkpoint(grey, small_model, {})
-    run = begun(folder, tmp_path / "run", replace(RECIPE, in_channels=1), grey)
-    with pytest.raises(CheckpointError, match="has 3 channels and 1 classes, the recipe 1 and 1"):
+def test_a_colour_network_starts_a_grey_one_and_answers_alike(tmp_path: Path, small_model):
+    start = tmp_path / "small.safetensors"
+    save_checkpoint(start, small_model, {})
+    grey = SegmentationModule(replace(RECIPE, in_channels=1), RECIPE.phases[0])
+    start_from(grey, start)
+    picture = torch.rand(1, 1, 96, 96)
+    with torch.no_grad():
+        expected = load_model(start)(picture.expand(-1, 3, -1, -1))
+        assert torch.allclose(grey.network.eval()(picture), expected, atol=1e-5)
+
+
+def test_a_start_keeps_everything_but_the_last_layer_for_other_classes(tmp_path: Path, small_model):
+    start = tmp_path / "small.safetensors"
+    save_checkpoint(start, small_model, {})
+    three = SegmentationModule(replace(RECIPE, class_names=("a", "b")), RECIPE.phases[0])
+    before = {name: tensor.clone() for name, tensor in three.network.state_dict().items()}
+    start_from(three, start)
+    weights = load_model(start).state_dict()
+    for name, tensor in three.network.state_dict().items():
+        assert torch.equal(tensor, before[name] if name.startswith("head.5.") else weights[name]), name
+
+
+def test_a_checkpoint_of_another_layout_is_no_start(folder: Path, tmp_path: Path, small_model):
+    start = tmp_path / "small.safetensors"
+    save_checkpoint(start, small_model, {})
+    run = begun(folder, tmp_path / "run", replace(RECIPE, layout="without_sstm"), start)
+    with pytest.raises(CheckpointError, match=r"another layout \(paper\) than the recipe \(without_sstm\)"):
         train_run(run, CPU)
+
+
+def test_the_average_forgets_the_first_weights_of_a_short_run():
+    average = average_with_warm_up(0.99)
+    value = torch.tensor(100.0)
+    for step in range(1, 60):
+        value = average(value, torch.tensor(0.0), torch.tensor(step))
+    assert value < 0.01, "at the full decay more than half would be left"
+    assert average(torch.tensor(1.0), torch.tensor(0.0), 10_000) == pytest.approx(0.99)
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(finished, folder: Path):

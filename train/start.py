@@ -1,0 +1,57 @@
+"""Starting from a checkpoint: of another resolution, other channels or other classes, but of the same layout."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from torch import Tensor
+
+from s2m_edge.checkpoint import CheckpointHeader, load_model, read_header
+from s2m_edge.errors import CheckpointError
+from s2m_edge.model import S2MNet
+from s2m_edge.train.module import SegmentationModule
+
+STEM_WEIGHT = "stem.0.weight"
+CLASSIFIER = ("head.5.weight", "head.5.bias")
+
+
+def own_network(module: SegmentationModule) -> S2MNet:
+    """The module's network, which is S2M-Net wherever a recipe is trained."""
+    assert isinstance(module.network, S2MNet), "a recipe trains no other"
+    return module.network
+
+
+def start_from(module: SegmentationModule, start: Path | None) -> CheckpointHeader | None:
+    """Load a checkpoint into the module's network; filters are resampled without a warning, as recipes mean it."""
+    if start is None:
+        return None
+    header, config = read_header(start), own_network(module).config
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weights = load_model(start, size=config.size).state_dict()
+    try:
+        module.network.load_state_dict({**weights, **_adapted(weights, module.network.state_dict())})
+    except RuntimeError:
+        raise CheckpointError(
+            f"{start} has another layout ({header.config.layout}) than the recipe ({config.layout})",
+            "Change the recipe's layout, or leave --start out.",
+        ) from None
+    return header
+
+
+def _adapted(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that pictures of other channels, or other classes, need.
+
+    A stem for colour takes grey pictures once its kernels are summed over the colours, and the other way round once
+    they are spread over them: exactly, for R = G = B. Of other classes nothing is known; their layer stays random.
+    """
+    adapted: dict[str, Tensor] = {}
+    stem = weights[STEM_WEIGHT]
+    channels = own[STEM_WEIGHT].shape[1]
+    if stem.shape[1] != channels:
+        adapted[STEM_WEIGHT] = (
+            stem.sum(1, keepdim=True) if channels == 1 else stem.expand(-1, channels, -1, -1) / channels
+        )
+    adapted |= {name: own[name] for name in CLASSIFIER if weights[name].shape != own[name].shape}
+    return adapted
