@@ -1,0 +1,190 @@
+"""`python tools/ablation.py --data polyp=FOLDER vessel=FOLDER`: does the spectral mixer, or MASL, earn its place?
+
+Every variant is trained with the same budget, data order, augmentation and optimizer, three seeds each, and scored on
+validation images by its averaged weights of the last epoch, so that no variant gains by choosing an epoch. Each run is
+added to the JSON file as it ends; started again, the tool goes on with the runs that are missing. A short budget shows
+how fast the variants learn, not where they would end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from s2m_edge.train.recipe import LossName, Recipe
+
+SEEDS = (42, 123, 456)
+# Residual units; of MONAI's own widths none comes as near to S2M-Net's 4.76 million parameters.
+UNET_CHANNELS = (27, 54, 108, 216, 432)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the table.
+
+    Attributes:
+        title: for people.
+        layout: of S2M-Net, or "unet".
+        loss: of the recipe.
+    """
+
+    title: str
+    layout: str
+    loss: LossName
+
+
+VARIANTS = (
+    Variant("S2M-Net, MASL", "paper", "masl"),
+    Variant("S2M-Net without SSTM, MASL", "without_sstm", "masl"),
+    Variant("U-Net (MONAI, residual), MASL", "unet", "masl"),
+    Variant("S2M-Net, Dice + cross-entropy", "paper", "dice_ce"),
+)
+
+
+def build_network(variant: Variant, recipe: Recipe, size: int) -> nn.Module:
+    """The variant's network with random weights."""
+    from s2m_edge.train.module import recipe_network
+
+    if variant.layout != "unet":
+        return recipe_network(recipe, size)
+    from monai.networks.nets.unet import UNet
+
+    return UNet(2, recipe.in_channels, recipe.classes, UNET_CHANNELS, strides=(2, 2, 2, 2), num_res_units=2)
+
+
+def train_variant(variant: Variant, recipe: Recipe, data: Path, seed: int) -> dict[str, Any]:
+    """Train one variant through the recipe's only phase; its validation Dice, and what it took."""
+    from lightning import Trainer, seed_everything
+
+    from s2m_edge.train.allocator import keep_freed_memory
+    from s2m_edge.train.callbacks import AverageWeights, SeedEachEpoch
+    from s2m_edge.train.data.module import ImageFolderData
+    from s2m_edge.train.fit import quiet_lightning
+    from s2m_edge.train.module import SegmentationModule
+
+    layout = recipe.layout if variant.layout == "unet" else variant.layout
+    recipe = replace(recipe, loss=variant.loss, layout=layout, seed=seed)
+    phase = recipe.phases[0]
+    quiet_lightning()
+    seed_everything(seed, verbose=False)
+    keep_freed_memory()
+    module = SegmentationModule(recipe, phase, build_network(variant, recipe, phase.size))
+    images = ImageFolderData(
+        data,
+        phase.size,
+        recipe.in_channels,
+        phase.batch_size,
+        seed,
+        classes=recipe.classes,
+        augmentation=recipe.augmentation,
+        patches=recipe.patches,
+    )
+    trainer = Trainer(
+        max_epochs=phase.epochs,
+        devices=1,
+        gradient_clip_val=recipe.gradient_clip,
+        callbacks=[SeedEachEpoch(seed), AverageWeights(recipe.average_decay)],
+        check_val_every_n_epoch=phase.epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+    )
+    began = time.monotonic()
+    trainer.fit(module, images)
+    return {
+        "validation_dice": round(float(trainer.callback_metrics["val_dice"]), 4),
+        "parameters": sum(weight.numel() for weight in module.network.parameters()),
+        "seconds": round(time.monotonic() - began),
+        "device": str(trainer.strategy.root_device.type),
+    }
+
+
+def table(runs: list[dict[str, Any]], title: Callable[[str], str]) -> str:
+    """Markdown: a row per variant, a column per data set, mean and spread over the seeds that are there."""
+    names = list(dict.fromkeys(run["data"] for run in runs))
+    lines = ["| variant | parameters | " + " | ".join(title(name) for name in names) + " |"]
+    lines.append("|---|---|" + "---|" * len(names))
+    for variant in VARIANTS:
+        mine = [run for run in runs if run["variant"] == variant.title]
+        if not mine:
+            continue
+        cells = []
+        for name in names:
+            scores = [run["validation_dice"] for run in mine if run["data"] == name]
+            if not scores:
+                cells.append("")
+                continue
+            spread = f" ({min(scores):.3f} to {max(scores):.3f})" if len(scores) > 1 else ""
+            seeds = "1 seed" if len(scores) == 1 else f"{len(scores)} seeds"
+            cells.append(f"{statistics.mean(scores):.3f}{spread}, {seeds}")
+        lines.append(f"| {variant.title} | {mine[0]['parameters'] / 1e6:.2f} M | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description="Train variants of network and loss alike and compare them.")
+    parser.add_argument("--data", nargs="+", required=True, metavar="RECIPE=FOLDER", help="polyp=..., vessel=...")
+    parser.add_argument("--phase", nargs="+", required=True, help="SIZE:EPOCHS:BATCH:RATE of each, equal for all")
+    parser.add_argument("--out", type=Path, default=Path("ablation.json"))
+    parser.add_argument("--table", action="store_true", help="print the table of --out and train nothing")
+    options = parser.parse_args(arguments)
+
+    from s2m_edge.errors import ConfigurationError
+    from s2m_edge.files import write_json
+    from s2m_edge.train.recipe import parse_phase, read_recipe
+
+    pairs = [entry.partition("=")[::2] for entry in options.data]
+    if any(not folder for _, folder in pairs):
+        raise ConfigurationError(f"--data takes RECIPE=FOLDER, not {options.data}", "For instance polyp=/data/kvasir.")
+    if len(options.phase) != len(pairs):
+        raise ConfigurationError(
+            f"{len(pairs)} data sets have {len(options.phase)} phases", "Give --phase one of each."
+        )
+    phases = {name: text for (name, _), text in zip(pairs, options.phase, strict=True)}
+    recipes = {name: replace(read_recipe(name), phases=(parse_phase(text),)) for name, text in phases.items()}
+    runs: list[dict[str, Any]] = json.loads(options.out.read_text())["runs"] if options.out.exists() else []
+
+    def title(name: str) -> str:
+        size, epochs = phases[name].split(":")[:2]
+        return f"{name}, {epochs} epochs at {size}"
+
+    # Seeds come first, so that an interrupted comparison still compares like with like.
+    wanted = [(seed, *pair, variant) for seed in SEEDS for pair in pairs for variant in VARIANTS]
+    for seed, name, folder, variant in [] if options.table else wanted:
+        key = {"variant": variant.title, "data": name, "seed": seed, "phase": phases[name]}
+        if any(key.items() <= run.items() for run in runs):
+            continue
+        found = train_variant(variant, recipes[name], Path(folder), seed)
+        runs.append({**key, **found})
+        write_json(options.out, {"runs": runs})
+        print(
+            f"{name}, seed {seed}, {variant.title}: {found['validation_dice']:.4f} ({found['seconds']} s)", flush=True
+        )
+    print(table([run for run in runs if run["phase"] == phases.get(run["data"])], title))
+    return 0
+
+
+if __name__ == "__main__":
+    from s2m_edge.errors import S2MEdgeError
+
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except S2MEdgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; runs that had ended are kept", file=sys.stderr)
+        sys.exit(130)
