@@ -45,6 +45,10 @@ class MissingBackendError(S2MEdgeError):
     """A backend package that is not installed."""
 
 
+class NativeBuildError(S2MEdgeError):
+    """A native kernel that cannot be built here."""
+
+
 class OutputError(S2MEdgeError):
     """An output place that cannot be written."""
 

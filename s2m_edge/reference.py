@@ -48,11 +48,17 @@ def reference_device(device: str = "cpu", precision: str = "float32") -> str:
 
 
 def reference_logits(model: S2MNet, fitted: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Logits classes x size x size of a fitted picture, by PyTorch, in the model's own precision on its own device."""
+    """Logits classes x size x size of a fitted picture, by PyTorch, in the model's own precision on its own device.
+
+    The spectral filter runs in its matrix form in plain torch, whether or not a native kernel is there: what edge
+    artifacts are compared with must not depend on this machine's compiler, nor share their kernel.
+    """
     import torch
 
+    from s2m_edge.spectral.kernel import matrix_form
+
     weight = next(model.parameters())
-    with torch.inference_mode():
+    with torch.inference_mode(), matrix_form():
         image = torch.from_numpy(normalise(fitted, preprocessing)).to(weight)
         return model(image)[0].float().cpu().numpy()
 

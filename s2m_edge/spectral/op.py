@@ -12,6 +12,7 @@ from torch import Tensor
 
 from s2m_edge.errors import ConfigurationError
 from s2m_edge.spectral.dft import dft_spectral_filter, dft_weight_gradient
+from s2m_edge.spectral.kernel import try_kernel
 
 NAMESPACE = "s2m_edge"
 NAME = "spectral_filter"
@@ -36,7 +37,8 @@ def _check(x: Tensor, weight: Tensor) -> None:
 
 def _forward(x: Tensor, weight: Tensor) -> Tensor:
     _check(x, weight)
-    return dft_spectral_filter(x, weight.to(x.dtype)).contiguous()
+    found = try_kernel(x, weight)
+    return found if found is not None else dft_spectral_filter(x, weight.to(x.dtype)).contiguous()
 
 
 def _forward_out(x: Tensor, weight: Tensor, *, out: Tensor) -> Tensor:

@@ -1,0 +1,52 @@
+// The spectral filter behind a C function, for the eager CPU op: raw pointers in, PyTorch's thread pool inside.
+#include <ATen/Parallel.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "spectral_filter.hpp"
+
+#ifdef _WIN32
+#define S2M_EDGE_EXPORT extern "C" __declspec(dllexport)
+#else
+#define S2M_EDGE_EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
+namespace {
+
+std::atomic<std::uint64_t> calls{0};
+
+struct TorchFor {
+  template <class Body>
+  void operator()(std::size_t count, const Body& body) const {
+    at::parallel_for(0, static_cast<std::int64_t>(count), 1, [&body](std::int64_t begin, std::int64_t end) {
+      body(static_cast<std::size_t>(begin), static_cast<std::size_t>(end));
+    });
+  }
+};
+
+template <class Storage>
+void filter(const void* x, const float* weight, void* y, const std::int64_t* shape) {
+  const auto size = [shape](int axis) { return static_cast<std::size_t>(shape[axis]); };
+  calls.fetch_add(1, std::memory_order_relaxed);
+  s2m_edge::spectral_filter(static_cast<const Storage*>(x), weight, static_cast<Storage*>(y),
+                            s2m_edge::SpectralShape{size(0), size(1), size(2), size(3), size(4), size(5)}, TorchFor{});
+}
+
+}  // namespace
+
+// shape: batch, channels, height, width, filter rows, filter columns. All tensors contiguous, y as large as x.
+S2M_EDGE_EXPORT void s2m_edge_spectral_filter_float(const void* x, const float* weight, void* y,
+                                                    const std::int64_t* shape) {
+  filter<float>(x, weight, y, shape);
+}
+
+// x and y hold IEEE 754 binary16.
+S2M_EDGE_EXPORT void s2m_edge_spectral_filter_half(const void* x, const float* weight, void* y,
+                                                   const std::int64_t* shape) {
+  filter<s2m_edge::Half>(x, weight, y, shape);
+}
+
+// How often the kernel was called in this process: tests tell by it that an operator ran through this library.
+S2M_EDGE_EXPORT std::uint64_t s2m_edge_spectral_filter_calls() { return calls.load(std::memory_order_relaxed); }
