@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2m_edge.contract import SegmentClass
-from s2m_edge.errors import LoweringError, S2MEdgeError
+from s2m_edge.errors import CapabilityError, LoweringError, S2MEdgeError
 from s2m_edge.imaging.preprocess import Preprocessing
 from s2m_edge.precision import Precision, SpectralLowering
 from s2m_edge.targets.registry import Target
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from s2m_edge.model import S2MNet
 
 ARTIFACT_STEM = "s2mnet"
@@ -85,6 +87,18 @@ class Exporter(ABC):
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         """Write what `lower` returned to `path` (plus siblings with the same stem where the format needs them)."""
 
+    def lower_network(self, network: nn.Module, request: LoweringRequest) -> Any:
+        """The part of `lower` that knows nothing of S2M-Net: what `save` takes, of any network of the request's size.
+
+        Args:
+            network: gives logits B x classes x size x size of a normalised image; eval mode.
+            request: all but its model and its spectral lowering is read.
+
+        Raises:
+            CapabilityError: this target has no such part.
+        """
+        raise CapabilityError(f"the target {self.target.name} lowers S2M-Net only", "Choose another --target.")
+
     def export(self, request: LoweringRequest, folder: Path) -> Path:
         """Check the backend and the capability, lower, save.
 
@@ -100,9 +114,17 @@ class Exporter(ABC):
         """
         self.target.require_backend()
         self.target.require_capability(request.precision, request.spectral)
+        return self._write(lambda: self.lower(request), request, folder)
+
+    def export_network(self, network: nn.Module, request: LoweringRequest, folder: Path) -> Path:
+        """`export` for a network other than S2M-Net, see `lower_network`: without rewrites and without parity."""
+        self.target.require_backend()
+        return self._write(lambda: self.lower_network(network, request), request, folder)
+
+    def _write(self, lower: Callable[[], Any], request: LoweringRequest, folder: Path) -> Path:
         path = folder / f"{ARTIFACT_STEM}{self.target.suffix}"
         try:
-            self.save(self.lower(request), path, request)
+            self.save(lower(), path, request)
         except (S2MEdgeError, OSError):
             raise
         except Exception as error:  # backends raise anything; the first line names the operator
@@ -151,6 +173,11 @@ class Runner(ABC):
             raise LoweringError(
                 f"{artifact} cannot be loaded ({type(error).__name__}: {reason})", "Export it again."
             ) from error
+
+    @classmethod
+    @abstractmethod
+    def import_backend(cls) -> None:
+        """Import what `load` needs, so that a benchmark can tell the artifact's time and memory from the imports'."""
 
     @abstractmethod
     def load(self) -> None:

@@ -40,5 +40,9 @@ class DeployedNetwork(nn.Module):
 
 def example_input(model: S2MNet) -> Tensor:
     """An input of the network's shape, for tracing."""
-    config = model.config
-    return torch.rand(1, config.in_channels, config.size, config.size, generator=torch.Generator().manual_seed(0))
+    return example_image(model.config.in_channels, model.config.size)
+
+
+def example_image(channels: int, size: int) -> Tensor:
+    """An image 1 x channels x size x size in [0, 1), the same each time."""
+    return torch.rand(1, channels, size, size, generator=torch.Generator().manual_seed(0))

@@ -112,8 +112,6 @@ def _load(path: str):  # noqa: ANN202 - a class named by data
     return getattr(import_module(module), name)
 
 
-_KERNEL_TO_COME = "its native kernel is not part of this version"
-
 TARGETS: tuple[Target, ...] = (
     Target(
         name="executorch",
@@ -122,7 +120,7 @@ TARGETS: tuple[Target, ...] = (
         precisions=("float32",),
         lowerings=(
             Lowering("matmul", "constant matrices, delegated"),
-            Lowering("custom", "opaque node s2m_edge::spectral_filter.out", _KERNEL_TO_COME),
+            Lowering("custom", "opaque node s2m_edge::spectral_filter.out of a native kernel library"),
         ),
         distribution="executorch",
         module="executorch",
@@ -156,7 +154,7 @@ TARGETS: tuple[Target, ...] = (
         precisions=("float32", "float16"),
         lowerings=(
             Lowering("matmul", "constant matrices"),
-            Lowering("custom", "opaque node SpectralFilter of an extension library", _KERNEL_TO_COME),
+            Lowering("custom", "node SpectralFilter, executed by an extension library"),
         ),
         distribution="openvino",
         module="openvino",

@@ -22,6 +22,12 @@ class CoreMLRunner(Runner):
     _model: Any = None
     _evaluator: Evaluator | None = None
 
+    @classmethod
+    def import_backend(cls) -> None:
+        if sys.platform == "darwin":
+            with quiet_backend():
+                import coremltools  # noqa: F401
+
     def load(self) -> None:
         """Open the package.
 

@@ -1,4 +1,4 @@
-"""Lowering to an ExecuTorch program that XNNPACK runs from end to end."""
+"""Lowering to an ExecuTorch program that XNNPACK runs: from end to end, or around the spectral filter as one op."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import torch
 from torch import nn
 
 from s2m_edge.model import S2MNet
+from s2m_edge.precision import SpectralLowering
 from s2m_edge.targets.base import Exporter, LoweringRequest, TensorInterface
-from s2m_edge.targets.deployed import example_input
+from s2m_edge.targets.deployed import example_image
+from s2m_edge.targets.executorch.kernel import load_kernel
 from s2m_edge.targets.executorch.probabilities import DelegableProbabilities
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import (
@@ -30,28 +32,41 @@ if TYPE_CHECKING:
 
 
 class ExecuTorchExporter(Exporter):
-    """Lowers to a .pte program: method `forward`, float32 NCHW, plus one `get_<key>` method per metadata entry."""
+    """Lowers to a .pte program: method `forward`, float32 NCHW, plus one `get_<key>` method per metadata entry.
+
+    With the lowering "custom" every spectral filter is one call of `s2m_edge::spectral_filter.out` between delegates;
+    what runs the program has to have that operator (targets/executorch/native).
+    """
 
     interface: ClassVar[TensorInterface] = TensorInterface(input_dtype="float32", layout="NCHW")
 
     def lower(self, request: LoweringRequest) -> ExecutorchProgramManager:
-        network = prepare_for_xnnpack(request.model)
-        with torch.no_grad():
-            program = torch.export.export(network, (example_input(request.model),), strict=False)
-        return lower_to_xnnpack(program, metadata_methods(request.metadata))
+        if request.spectral == "custom":
+            load_kernel()  # without it parity could not be shown; better known now than after a minute of lowering
+        return _lower(prepare_for_xnnpack(request.model, request.spectral), request)
+
+    def lower_network(self, network: nn.Module, request: LoweringRequest) -> ExecutorchProgramManager:
+        return _lower(DelegableProbabilities(network).eval(), request)
 
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         with path.open("wb") as file:
             lowered.write_to_file(file)
 
 
-def prepare_for_xnnpack(model: S2MNet) -> nn.Module:
+def _lower(network: nn.Module, request: LoweringRequest) -> ExecutorchProgramManager:
+    example = example_image(request.preprocessing.channels, request.preprocessing.size)
+    with torch.no_grad():
+        program = torch.export.export(network, (example,), strict=False)
+    return lower_to_xnnpack(program, metadata_methods(request.metadata))
+
+
+def prepare_for_xnnpack(model: S2MNet, spectral: SpectralLowering = "matmul") -> nn.Module:
     """A copy of `model` with probabilities, rewritten so that every operator has an XNNPACK kernel.
 
-    The order matters in one place: BatchNorm folds while a convolution still stands in front of it, that is before the
-    depthwise split.
+    With the lowering "custom" the spectral filter is the exception and stays as it is. The order matters in one place:
+    BatchNorm folds while a convolution still stands in front of it, that is before the depthwise split.
     """
-    network = spectral_as_matmul(model)
+    network = spectral_as_matmul(model) if spectral == "matmul" else model
     network = split_depthwise(fold_batch_norm(network))
     network = phase_upsample(blend_by_interpolation(layer_norm_as_convolutions(network)))
     return DelegableProbabilities(network).eval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
 import numpy as np
@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 from s2m_edge.errors import ConfigurationError, LoweringError
 from s2m_edge.imaging.preprocess import normalise
 from s2m_edge.targets.base import Runner
-from s2m_edge.targets.executorch.program import check_file, read_contents
+from s2m_edge.targets.executorch.kernel import OPERATOR, load_kernel
+from s2m_edge.targets.executorch.program import ProgramContents, check_file, read_contents
 from s2m_edge.targets.quiet import quiet_native
+
+if TYPE_CHECKING:
+    from executorch.runtime import Runtime
 
 METHOD = "forward"
 FLOAT32 = 6  # executorch/runtime/core/portable_type/scalar_type.h
@@ -24,9 +28,18 @@ class ExecuTorchRunner(Runner):
 
     The runtime has one thread pool per process, and loaded programs keep a pointer to it. So `threads` may differ from
     the present number only while no other runner is alive.
+
+    A program that holds the spectral filter as one op gets its native kernel built, once, and loaded.
     """
 
     _alive: ClassVar[WeakSet[ExecuTorchRunner]] = WeakSet()
+
+    @classmethod
+    def import_backend(cls) -> None:
+        with quiet_native():
+            import executorch.exir._serialize._program
+            import executorch.extension.pybindings.portable_lib
+            import executorch.runtime  # noqa: F401
 
     def load(self) -> None:
         check_file(self.artifact)
@@ -39,6 +52,11 @@ class ExecuTorchRunner(Runner):
             if METHOD not in self._program.method_names:
                 raise LoweringError(f"{self.artifact} has no method {METHOD!r}", "Export it again.")
             self._check_interface()
+        contents = read_contents(self.artifact)
+        if OPERATOR in contents.operators:
+            load_kernel()
+        with quiet_native():
+            self._check_operators(contents, Runtime.get())
             self._method = self._program.load_method(METHOD)
         self._alive.add(self)
 
@@ -66,6 +84,15 @@ class ExecuTorchRunner(Runner):
             )
         if meta.input_tensor_meta(0).dtype() != FLOAT32:
             raise LoweringError(f"{self.artifact} does not take float32", "Export it again.")
+
+    def _check_operators(self, contents: ProgramContents, runtime: Runtime) -> None:
+        """The runtime itself would give a number (0x14) and no name."""
+        missing = sorted(set(contents.operators) - runtime.operator_registry.operator_names)
+        if missing:
+            raise LoweringError(
+                f"{self.artifact} calls {', '.join(missing)}, which the ExecuTorch runtime here does not have",
+                "Load the library that registers it, or export again with --spectral matmul, which needs none.",
+            )
 
     def predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
         assert self._method is not None

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from s2m_edge.targets.base import ARTIFACT_STEM, Exporter, LoweringRequest, TensorInterface
-from s2m_edge.targets.deployed import DeployedNetwork, example_input
-from s2m_edge.targets.onnx.compress import remove_traces, store_weights_as_float16
+from s2m_edge.targets.deployed import DeployedNetwork, example_image
+from s2m_edge.targets.onnx.compress import name_nodes_by_module, remove_traces, store_weights_as_float16
 from s2m_edge.targets.onnx.spectral import OPSET, add_function, spectral_as_node
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import spectral_as_matmul
@@ -33,20 +33,19 @@ class ONNXExporter(Exporter):
 
     def lower(self, request: LoweringRequest) -> onnx.ModelProto:
         """The checked ModelProto: static shape, output probabilities, metadata in metadata_props."""
-        import onnx
-
         custom = request.spectral == "custom"
         rewritten = spectral_as_node(request.model) if custom else spectral_as_matmul(request.model)
-        model = _translate(DeployedNetwork(rewritten).eval(), example_input(request.model), self.interface)
+        model = self._translated(rewritten, request)
         if custom:
             add_function(model)
-        remove_traces(model)
-        if request.precision == "float16":
-            store_weights_as_float16(model)
-        model.graph.name = ARTIFACT_STEM
-        onnx.helper.set_model_props(model, dict(request.metadata))
-        onnx.checker.check_model(model, full_check=True)
-        return model
+        return _finished(model, request)
+
+    def lower_network(self, network: nn.Module, request: LoweringRequest) -> onnx.ModelProto:
+        return _finished(self._translated(network, request), request)
+
+    def _translated(self, network: nn.Module, request: LoweringRequest) -> onnx.ModelProto:
+        example = example_image(request.preprocessing.channels, request.preprocessing.size)
+        return _translate(DeployedNetwork(network).eval(), example, self.interface)
 
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         """Write `path`, weights included."""
@@ -68,3 +67,16 @@ def _translate(network: nn.Module, example: torch.Tensor, interface: TensorInter
         )
     assert program is not None  # None only where a file name was given
     return program.model_proto
+
+
+def _finished(model: onnx.ModelProto, request: LoweringRequest) -> onnx.ModelProto:
+    import onnx
+
+    name_nodes_by_module(model)
+    remove_traces(model)
+    if request.precision == "float16":
+        store_weights_as_float16(model)
+    model.graph.name = ARTIFACT_STEM
+    onnx.helper.set_model_props(model, dict(request.metadata))
+    onnx.checker.check_model(model, full_check=True)
+    return model

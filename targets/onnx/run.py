@@ -19,16 +19,26 @@ _FATAL_ONLY = 4  # onnxruntime logs each load error to the console before it rai
 class ONNXRunner(Runner):
     """ONNX Runtime on the CPU; the caller's normalisation is done here, in numpy."""
 
+    @classmethod
+    def import_backend(cls) -> None:
+        import onnxruntime  # noqa: F401
+
+    def session_options(self) -> Any:
+        """`onnxruntime.SessionOptions` of the session."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _FATAL_ONLY
+        if self.threads is not None:
+            options.intra_op_num_threads = self.threads
+        return options
+
     def load(self) -> None:
         import onnxruntime
 
         if not self.artifact.is_file():
             raise LoweringError(f"{self.artifact} is missing", EXPORT_AGAIN)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _FATAL_ONLY
-        if self.threads is not None:
-            options.intra_op_num_threads = self.threads
-        self.session = onnxruntime.InferenceSession(self.artifact, options, providers=[PROVIDER])
+        self.session = onnxruntime.InferenceSession(self.artifact, self.session_options(), providers=[PROVIDER])
         self._check_interface()
         threads = "default" if self.threads is None else self.threads
         self.device = f"{PROVIDER} (onnxruntime {onnxruntime.__version__}, threads: {threads})"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from torch import nn
 
 from s2m_edge.imaging.preprocess import Preprocessing
 from s2m_edge.targets.base import ARTIFACT_STEM, Exporter, LoweringRequest, TensorInterface
-from s2m_edge.targets.deployed import DeployedNetwork, example_input
+from s2m_edge.targets.deployed import DeployedNetwork, example_image
 from s2m_edge.targets.half_storage import halved
 from s2m_edge.targets.openvino.backend import import_openvino
+from s2m_edge.targets.openvino.extension import build_extension
+from s2m_edge.targets.openvino.naming import convert_with_module_names
+from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import spectral_as_matmul
 
 if TYPE_CHECKING:
@@ -24,19 +28,33 @@ METADATA_SECTION = "s2m_edge"
 class OpenVINOExporter(Exporter):
     """OpenVINO IR whose input is the fitted RGB picture, 1 x size x size x channels, uint8.
 
+    Spectral lowering "matmul" uses OpenVINO's own operations; "custom" keeps one SpectralFilter node per filter, which
+    is read and executed by our extension library (`targets/openvino/extension.py`).
+
     float16 stores the weights in half precision; a device computes in whatever precision it is asked for.
     """
 
     interface: ClassVar[TensorInterface] = TensorInterface(input_dtype="uint8", layout="NHWC")
 
     def lower(self, request: LoweringRequest) -> openvino.Model:
-        """The IR in memory: static shape, preprocessing and metadata inside, output probabilities."""
-        ov = import_openvino()
-        network = DeployedNetwork(spectral_as_matmul(request.model)).eval()
-        example = example_input(request.model)
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # deprecations between torch and its own exporter, of no use to anyone here
-            model = ov.convert_model(torch.export.export(network, (example,)))
+        """The IR in memory: static shape, preprocessing and metadata inside, output probabilities.
+
+        Raises:
+            NativeBuildError, OutputError: "custom", and the extension library cannot be built here.
+        """
+        custom = request.spectral == "custom"
+        extensions = [build_extension()] if custom else []  # first, because this is what may be missing
+        # In "custom" the op that the network calls stays one opaque node of the exported program.
+        return self._convert(request.model if custom else spectral_as_matmul(request.model), request, extensions)
+
+    def lower_network(self, network: nn.Module, request: LoweringRequest) -> openvino.Model:
+        return self._convert(network, request, [])
+
+    def _convert(self, network: nn.Module, request: LoweringRequest, extensions: Sequence[Path]) -> openvino.Model:
+        example = example_image(request.preprocessing.channels, request.preprocessing.size)
+        with quiet_backend(), torch.no_grad():
+            program = torch.export.export(DeployedNetwork(network).eval(), (example,))
+            model = convert_with_module_names(program, extensions)
         # Converted inputs have dynamic axes, although each filter belongs to one size.
         model.reshape(list(example.shape))
         model.output().get_tensor().set_names({self.interface.output_name})

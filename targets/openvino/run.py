@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from s2m_edge.errors import LoweringError
 from s2m_edge.targets.base import Runner
 from s2m_edge.targets.openvino.backend import import_openvino
+from s2m_edge.targets.openvino.extension import NODE_TYPE, build_extension, count_spectral_nodes
 
 EXPORT_AGAIN = "Export it again, or copy both files, .xml and .bin, of one export."
 
@@ -19,19 +20,30 @@ EXPORT_AGAIN = "Export it again, or copy both files, .xml and .bin, of one expor
 class OpenVINORunner(Runner):
     """The CPU plugin. Its own default precision is bfloat16 on some processors, hence the explicit float32."""
 
+    @classmethod
+    def import_backend(cls) -> None:
+        import_openvino()
+
+    def plugin_options(self) -> dict[str, Any]:
+        """Properties that the model is compiled with."""
+        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        return options if self.threads is None else {**options, "INFERENCE_NUM_THREADS": self.threads}
+
     def load(self) -> None:
-        check_weights_file(self.artifact)
+        network = read_network(self.artifact)
+        extension = build_extension() if count_spectral_nodes(network) else None
         ov = import_openvino()
         core = ov.Core()
         # Without memory mapping the files may be moved or deleted while the runner lives, on Windows too.
         core.set_property({"ENABLE_MMAP": False})
-        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        if self.threads is not None:
-            options["INFERENCE_NUM_THREADS"] = self.threads
         try:
+            if extension is not None:
+                core.add_extension(extension)
             model = core.read_model(self.artifact)
             self._check_interface(model)
-            self.compiled = core.compile_model(model, "CPU", options)
+            ours = (node for node in model.get_ops() if node.get_type_name() == NODE_TYPE)
+            self.spectral_names = frozenset(node.get_friendly_name() for node in ours)
+            self.compiled = core.compile_model(model, "CPU", self.plugin_options())
         except RuntimeError as error:
             # OpenVINO puts the places in its own sources first and what is wrong last.
             reason = ([line for line in str(error).splitlines() if line.strip()] or ["no reason given"])[-1]
@@ -64,13 +76,26 @@ class OpenVINORunner(Runner):
         return np.array(self.compiled(np.ascontiguousarray(fitted)[None])[0][0], dtype=np.float32)
 
     def observations(self) -> dict[str, Any]:
-        """The precision of execution, and the number of executable nodes after the plugin's own fusing."""
-        nodes = len(self.compiled.get_runtime_model().get_ops())
-        return {"inference_precision": self.precision_used, "executable_nodes": nodes}
+        """The precision of execution, and the executable nodes after the plugin's own fusing: all, and ours."""
+        nodes = self.compiled.get_runtime_model().get_ops()
+        return {
+            "inference_precision": self.precision_used,
+            "executable_nodes": len(nodes),
+            "spectral_filter_nodes": sum(executes_one_of(self.spectral_names, node) for node in nodes),
+        }
 
 
-def check_weights_file(artifact: Path) -> None:
-    """Compare the size of the .bin with what the .xml's constants need, before anything maps it.
+def executes_one_of(names: frozenset[str], node: Any) -> bool:
+    """Whether a node of the plugin's graph calls the kernel of a node in `names`: one that was folded or fused is none.
+
+    The plugin calls the evaluation of an operation that it does not know itself a "Reference".
+    """
+    facts = {key: str(node.get_rt_info()[key].value) for key in ("layerType", "originalLayersNames")}
+    return facts["layerType"] == "Reference" and not names.isdisjoint(facts["originalLayersNames"].split(","))
+
+
+def read_network(artifact: Path) -> ElementTree.Element:
+    """The .xml's root element, once the .bin is known to be as long as the constants need, before anything maps it.
 
     Raises:
         LoweringError: a file is missing, the .xml is not well-formed, or the .bin is too short.
@@ -80,10 +105,12 @@ def check_weights_file(artifact: Path) -> None:
         if not file.is_file():
             raise LoweringError(f"{file} is missing", EXPORT_AGAIN)
     try:
-        constants = [layer.attrib for layer in ElementTree.parse(artifact).getroot().iterfind(".//layer/data[@offset]")]
+        network = ElementTree.parse(artifact).getroot()
+        constants = [layer.attrib for layer in network.iterfind(".//layer/data[@offset]")]
         needed = max((int(entry["offset"]) + int(entry["size"]) for entry in constants), default=0)
     except (ElementTree.ParseError, KeyError, ValueError, UnicodeDecodeError) as error:
         raise LoweringError(f"{artifact} is not an OpenVINO model ({error})", EXPORT_AGAIN) from None
     found = weights.stat().st_size
     if needed == 0 or found < needed:
         raise LoweringError(f"{weights} has {found} bytes, and the model's constants need {needed}", EXPORT_AGAIN)
+    return network

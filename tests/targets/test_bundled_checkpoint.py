@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from s2m_edge.checkpoint import load_model, read_header
+from s2m_edge.checkpoint import bundled_with_hash, load_model, read_header
+from s2m_edge.samples import sample_images
 from s2m_edge.targets.bundle import open_bundle
 from s2m_edge.targets.export import export_bundle
 from s2m_edge.targets.registry import TARGETS
@@ -44,3 +45,27 @@ def test_the_bundled_checkpoint_keeps_its_gate_on_real_pictures(
     # A network that answers "nothing" everywhere would agree with itself too.
     assert sum(image.mask_fraction > 0.005 for image in result.parity.images) >= len(images) // 2
     assert open_bundle(tmp_path / "bundle").contract.preprocessing.size == 352
+
+
+@pytest.mark.parametrize("name", ["vessel", "left-ventricle"])
+@pytest.mark.parametrize(
+    "target", [target for target in TARGETS if target.name in ("onnx", "openvino")], ids=["openvino", "onnx"]
+)
+def test_the_other_bundled_checkpoints_keep_it_too(name: str, target, tmp_path: Path):
+    header = read_header(name)
+    pictures = sample_images(header.provenance["domain"])
+    assert pictures, "the network has a sample of its own kind"
+    result = export_bundle(
+        target,
+        load_model(name),
+        header,
+        precision="float32",
+        spectral=target.default_lowering,
+        images=pictures,
+        out=tmp_path / "bundle",
+    )
+    assert result.parity.passed
+    assert all(image.mask_fraction > 0.005 for image in result.parity.images), "an empty mask agrees with anything"
+    contract = open_bundle(tmp_path / "bundle").contract
+    assert contract.preprocessing.channels == (1 if name == "left-ventricle" else 3)
+    assert bundled_with_hash(contract.values["checkpoint"]["sha256"]) == header.path

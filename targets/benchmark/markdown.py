@@ -1,0 +1,66 @@
+"""The benchmark as a Markdown page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from s2m_edge.targets.benchmark.columns import (
+    COLUMNS,
+    PROFILE_HEADINGS,
+    Column,
+    Values,
+    left_out,
+    own_rows,
+    peer_rows,
+    profile_rows,
+    profiled,
+    summary_lines,
+)
+
+
+def markdown_page(values: Mapping[str, Any], page: Path, chart: Path | None) -> str:
+    """The page's text.
+
+    Args:
+        values: of `report_values`.
+        page: where it will be written; the chart is linked from there.
+        chart: a picture to show.
+    """
+    size = values["size"]
+    parts = [f"# Benchmark at {size} x {size}", values["machine"]["line"] + "."]
+    if chart is not None:
+        target = Path(os.path.relpath(chart, page.parent)).as_posix()
+        parts.append(f"![Median latency of every contender]({target})")
+    parts.append(_contender_table("contender", own_rows(values)))
+    if peers := peer_rows(values):
+        parts += [
+            "Other networks, through the same exporters, with random weights:",
+            _contender_table("network", peers),
+        ]
+    parts.append("\n".join(f"- {line}" for line in summary_lines(values)))
+    if lines := left_out(values):
+        parts += ["Not measured:", "\n".join(f"- {line}" for line in lines)]
+    if entries := profiled(values):
+        parts.append("## Where the time goes")
+        for entry in entries:
+            parts += [
+                f"{entry['title']} ({entry['profile']['method']}):",
+                _table(PROFILE_HEADINGS, profile_rows(entry)),
+            ]
+        parts.append("Milliseconds. A decoder step counts to the stage whose skip connection it takes.")
+    parts += ["## How it was measured", "\n".join(f"- {name}: {text}" for name, text in values["method"].items())]
+    parts += [f"Written by `s2m-edge benchmark --markdown`. {values['notice']}"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _contender_table(heading: str, rows: Sequence[Values], columns: Sequence[Column] = COLUMNS) -> str:
+    cells = [[row["title"], *(column.text(row) for column in columns)] for row in rows]
+    return _table([heading, *(column.heading for column in columns)], cells)
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *("---:" for _ in headings[1:])]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (headings, rule, *rows))

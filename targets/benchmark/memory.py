@@ -1,0 +1,45 @@
+"""How much memory this process takes, in MiB."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+MEBIBYTE = 2**20
+_STATUS, _CLEAR_REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"  # Linux: proc_pid_clear_refs(5)
+
+
+def resident_memory() -> float | None:
+    """The resident set now; None where the system does not say."""
+    return _from_status("VmRSS")
+
+
+def peak_memory() -> float | None:
+    """The largest resident set since the process began, or since `reset_peak`; None where the system does not say."""
+    found = _from_status("VmHWM")
+    if found is not None:
+        return found
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / MEBIBYTE if sys.platform == "darwin" else peak * 1024 / MEBIBYTE
+
+
+def reset_peak() -> bool:
+    """Let the peak begin anew at the present resident set; whether the system could."""
+    try:
+        _CLEAR_REFERENCES.write_text(_RESET_PEAK)
+    except OSError:
+        return False
+    return True
+
+
+def _from_status(key: str) -> float | None:
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 / MEBIBYTE for line in lines if line.startswith(f"{key}:")), None)

@@ -1,0 +1,73 @@
+"""Which targets, precisions and spectral lowerings take part, from the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from s2m_edge.errors import CapabilityError, S2MEdgeError
+from s2m_edge.precision import Precision, SpectralLowering
+from s2m_edge.targets.registry import TARGETS, Target
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One artifact to compare."""
+
+    target: Target
+    precision: Precision
+    spectral: SpectralLowering
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What takes part, and one line for each target that does not."""
+
+    combinations: tuple[Combination, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def make_plan(
+    targets: Sequence[Target] | None,
+    precisions: Sequence[Precision] = ("float32",),
+    spectral: Sequence[SpectralLowering] | None = None,
+) -> Plan:
+    """Every combination that the registry has of what was asked for.
+
+    Args:
+        targets: None means all; of these, one that is not installed or lacks the rest is left out with a remark,
+            while for one that was named it is an error.
+        spectral: None means all that a target has.
+
+    Raises:
+        CapabilityError, MissingBackendError: a named target has nothing of what was asked for, or no target has.
+    """
+    combinations: list[Combination] = []
+    remarks: list[str] = []
+    for target in TARGETS if targets is None else targets:
+        lowerings = spectral or [entry.name for entry in target.lowerings if not entry.missing]
+        asked = [Combination(target, precision, lowering) for precision in precisions for lowering in lowerings]
+        refusals = [(entry, refusal(entry)) for entry in asked]
+        found = [entry for entry, error in refusals if error is None]
+        combinations += found
+        if not found:
+            error = next(error for _, error in refusals if error is not None)
+            if targets is not None:
+                raise error
+            remarks.append(f"left out: {error}")
+    if not combinations:
+        raise CapabilityError(
+            "no installed target has such artifacts",
+            "s2m-edge targets lists precisions, lowerings and what is missing.",
+        )
+    return Plan(tuple(combinations), tuple(remarks))
+
+
+def refusal(entry: Combination) -> S2MEdgeError | None:
+    """Why this combination cannot be had; None where it can."""
+    try:
+        entry.target.require_capability(entry.precision, entry.spectral)
+        entry.target.require_backend()
+    except S2MEdgeError as error:
+        return error
+    return None

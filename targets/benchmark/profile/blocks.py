@@ -1,0 +1,98 @@
+"""From the path of a module to the block of the network that it belongs to."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+STEM, DOWN, RECEPTIVE, SPECTRAL, SPATIAL, DECODER, HEAD = (
+    "stem",
+    "down-sampling",
+    "MRF-SE",
+    "SSTM spectral",
+    "SSTM spatial + fusion",
+    "decoder",
+    "head",
+)
+UNNAMED = "unnamed"
+"""What carries no module's name: a change of layout at the input, the final sigmoid."""
+
+OUTSIDE = "outside the nodes"
+"""The rest of the prediction's time: the runtime's own work, and copies of input and output."""
+
+BLOCKS = (STEM, DOWN, RECEPTIVE, SPECTRAL, SPATIAL, DECODER, HEAD, UNNAMED, OUTSIDE)
+
+STAGES = (1, 2, 3, 4, 5)
+
+# S2MNet's attributes, wherever a name holds them: exporters put "network." in front and operators behind.
+_PATH = re.compile(
+    r"(?<![\w])(?:(stem|head)\b|encoder\.(\d)\.(down|receptive|mixer\.spectral|mixer)\b|decoder\.(\d)\b)"
+)
+_ENCODER = {"down": DOWN, "receptive": RECEPTIVE, "mixer.spectral": SPECTRAL, "mixer": SPATIAL}
+_DEEPEST_SKIP = 4
+
+
+@dataclass(frozen=True)
+class Place:
+    """A block, and the encoder stage 1..5 whose resolution it works at; None for stem and head.
+
+    A decoder step counts to the stage whose skip connection it takes.
+    """
+
+    block: str
+    stage: int | None = None
+
+
+def locate(name: str) -> Place | None:
+    """The first place that a name holds a module's path of; None where it holds none."""
+    found = _PATH.search(name)
+    if found is None:
+        return None
+    end, stage, part, step = found.groups()
+    if end:
+        return Place(end)
+    return Place(_ENCODER[part], int(stage) + 1) if part else Place(DECODER, _DEEPEST_SKIP - int(step))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where one prediction's time goes, on average over the profiled ones.
+
+    Attributes:
+        total: milliseconds of the whole prediction, in the runtime.
+        times: milliseconds by place; they sum to `total`.
+        method: how it was measured, for people.
+    """
+
+    total: float
+    times: dict[Place, float]
+    method: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values: blocks with their milliseconds and those of each stage; only blocks that took time."""
+        blocks = []
+        for block in BLOCKS:
+            stages = {place.stage: time for place, time in self.times.items() if place.block == block}
+            if stages:
+                by_stage = {str(stage): stages[stage] for stage in STAGES if stage in stages}
+                blocks.append({"block": block, "milliseconds": sum(stages.values()), "stages": by_stage})
+        return {"total_milliseconds": self.total, "blocks": blocks, "method": self.method}
+
+
+def make_profile(nodes: Iterable[tuple[Place | None, float]], total: float, method: str) -> Profile:
+    """Add nodes up.
+
+    Args:
+        nodes: place and milliseconds of each; None for a node without a place.
+        total: milliseconds of the prediction; what the nodes leave of it is `OUTSIDE`. Counters are rounded, so the
+            nodes may add up to a little more: then that is the total.
+    """
+    times: dict[Place, float] = defaultdict(float)
+    for place, milliseconds in nodes:
+        times[place or Place(UNNAMED)] += milliseconds
+    inside = sum(times.values())
+    times[Place(OUTSIDE)] = max(total - inside, 0.0)
+    return Profile(max(total, inside), dict(times), method)

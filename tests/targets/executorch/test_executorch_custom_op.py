@@ -1,0 +1,142 @@
+"""The spectral filter stays one node of a .pte, and ExecuTorch runs it through the native kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("executorch")
+
+from s2m_edge.imaging.preprocess import normalise
+from s2m_edge.native import build_library, find_cmake, find_compiler
+from s2m_edge.targets.base import LoweringRequest
+from s2m_edge.targets.executorch.export import ExecuTorchExporter
+from s2m_edge.targets.executorch.kernel import OPERATOR, console_runner, kernel_library
+from s2m_edge.targets.executorch.run import ExecuTorchRunner
+from s2m_edge.targets.registry import find_target
+from support import Case, make_case
+
+pytestmark = pytest.mark.skipif(
+    find_compiler() is None or find_cmake() is None, reason="no C++ compiler or no CMake: the kernel cannot be built"
+)
+STAGES = 5
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    return make_case(classes=1, channels=3)
+
+
+def export(case: Case, folder: Path) -> Path:
+    request = LoweringRequest(case.model, "float32", "custom", case.preprocessing, {"notice": "Research use only"})
+    return ExecuTorchExporter(find_target("executorch")).export(request, folder)
+
+
+@pytest.fixture(scope="module")
+def artifact(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(case, tmp_path_factory.mktemp("custom"))
+
+
+@pytest.fixture(scope="module")
+def runner(case: Case, artifact: Path) -> ExecuTorchRunner:
+    return ExecuTorchRunner(artifact, ExecuTorchExporter.interface, case.preprocessing, "float32")
+
+
+def test_every_stage_keeps_its_node_and_everything_else_is_delegated(runner: ExecuTorchRunner):
+    assert runner.observations()["operators not delegated"] == {OPERATOR: STAGES}
+
+
+def test_the_kernel_is_called_and_the_answer_is_eagers(case: Case, runner: ExecuTorchRunner):
+    library = ctypes.CDLL(str(build_library(kernel_library())))
+    library.s2m_edge_spectral_filter_calls.restype = ctypes.c_uint64
+    before = library.s2m_edge_spectral_filter_calls()
+    found = runner.predict(case.fitted)
+    assert library.s2m_edge_spectral_filter_calls() == before + STAGES
+    assert np.abs(found - case.expected).max() < 1e-5
+
+
+def test_the_console_runner_gives_what_python_gives(case: Case, artifact: Path, runner, tmp_path: Path):
+    program = build_library(console_runner())
+    source, result = tmp_path / "in.raw", tmp_path / "out.raw"
+    normalise(case.fitted, case.preprocessing).tofile(source)
+    command = [str(program), str(artifact), str(source), str(result), "--threads", "1", "--benchmark", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = np.fromfile(result, np.float32).reshape(case.expected.shape)
+    assert np.abs(found - runner.predict(case.fitted)).max() < 1e-6
+    times = json.loads(done.stdout)
+    assert times["runs"] == 3
+    assert times["threads"] == 1
+    assert 0 < times["p10_ms"] <= times["median_ms"] <= times["p90_ms"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("ARTIFACT", "SHORT", "OUT"), 2, "bytes, and the program takes"),
+        (("SHORT", "SHORT", "OUT"), 1, "cannot be loaded"),
+        (("ARTIFACT", "NOWHERE", "OUT"), 2, "cannot be read"),
+        (("ARTIFACT", "SHORT", "OUT", "--threads", "0"), 2, "takes a number of 1 or more"),
+        (("ARTIFACT",), 2, "usage:"),
+    ],
+)
+def test_the_console_runner_says_what_is_wrong_in_one_line(
+    arguments: tuple[str, ...], code: int, words: str, artifact: Path, tmp_path: Path
+):
+    short = tmp_path / "short.raw"
+    short.write_bytes(b"\0" * 64)
+    files = {
+        "ARTIFACT": str(artifact),
+        "SHORT": str(short),
+        "NOWHERE": str(tmp_path / "no"),
+        "OUT": str(tmp_path / "o"),
+    }
+    command = [str(build_library(console_runner())), *(files.get(word, word) for word in arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr.count("error:")) == (code, 1), done.stderr
+    assert words in done.stderr
+
+
+def test_a_process_without_kernel_and_compiler_lowers_nothing_and_refuses_a_program_each_in_one_line(
+    artifact: Path, tmp_path: Path
+):
+    code = (
+        "import sys, torch\n"
+        "from pathlib import Path\n"
+        "from s2m_edge import S2MNet, S2MNetConfig, native\n"
+        "from s2m_edge.errors import NativeBuildError\n"
+        "from s2m_edge.imaging.preprocess import Preprocessing\n"
+        "from s2m_edge.targets.base import LoweringRequest\n"
+        "from s2m_edge.targets.executorch.export import ExecuTorchExporter\n"
+        "from s2m_edge.targets.executorch.run import ExecuTorchRunner\n"
+        "from s2m_edge.targets.registry import find_target\n"
+        "native.find_compiler = lambda: None\n"
+        "torch.export.export = lambda *_, **__: sys.exit('it began to lower')\n"
+        "shape = Preprocessing(96, 3)\n"
+        "request = LoweringRequest(S2MNet(S2MNetConfig(size=96)).eval(), 'float32', 'custom', shape, {})\n"
+        "for action in (\n"
+        "    lambda: ExecuTorchExporter(find_target('executorch')).export(request, Path(sys.argv[2])),\n"
+        "    lambda: ExecuTorchRunner(Path(sys.argv[1]), ExecuTorchExporter.interface, shape, 'float32'),\n"
+        "):\n"
+        "    try:\n"
+        "        action()\n"
+        "    except NativeBuildError as error:\n"
+        "        print(f'refused: {error}')\n"
+    )
+    command = [sys.executable, "-c", code, str(artifact), str(tmp_path / "out")]
+    environment = {**os.environ, "S2M_EDGE_CACHE": str(tmp_path / "empty")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith("refused: the native kernel")
+        assert "there is no C++ compiler here" in line
+        assert "--spectral matmul" in line
