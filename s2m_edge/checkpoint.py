@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 FORMAT = "s2m-edge-checkpoint"
 FORMAT_VERSION = 1
 ASSETS = Path(__file__).parent / "assets"
-BUNDLED_CHECKPOINT = ASSETS / "checkpoints" / "s2mnet-polyp-352.safetensors"
+BUNDLED_CHECKPOINTS = {
+    "polyp": ASSETS / "checkpoints" / "s2mnet-polyp-352.safetensors",
+    "vessel": ASSETS / "checkpoints" / "s2mnet-vessel-256.safetensors",
+    "left-ventricle": ASSETS / "checkpoints" / "s2mnet-left-ventricle-256.safetensors",
+}
+"""The checkpoints that come with the package; every command takes their names in place of a file."""
 FILTER_SUFFIX = ".mixer.spectral.filter"
 
 
@@ -96,18 +101,35 @@ def _metadata(config: S2MNetConfig, provenance: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def read_header(path: Path | None = None) -> CheckpointHeader:
-    """Configuration and provenance of a checkpoint; the bundled one by default. Reads no weights.
+def locate_checkpoint(path: str | Path | None = None) -> Path:
+    """A checkpoint's file: the path itself, or the bundled one of that name ("polyp" by default).
+
+    A file of that name in the working folder comes first.
+    """
+    if path is None:
+        return BUNDLED_CHECKPOINTS["polyp"]
+    return Path(path) if Path(path).exists() else BUNDLED_CHECKPOINTS.get(str(path), Path(path))
+
+
+def bundled_with_hash(sha256: str) -> Path | None:
+    """The bundled checkpoint that has this SHA-256, or None."""
+    files = (path for path in BUNDLED_CHECKPOINTS.values() if path.is_file())
+    return next((path for path in files if file_sha256(path) == sha256), None)
+
+
+def read_header(path: str | Path | None = None) -> CheckpointHeader:
+    """Configuration and provenance of a checkpoint, or of a bundled one by name. Reads no weights.
 
     Raises:
         CheckpointError: missing, truncated, or not written by s2m-edge.
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path) if path is not None else BUNDLED_CHECKPOINT
+    path = locate_checkpoint(path)
     if not path.is_file():
         raise CheckpointError(
-            f"there is no checkpoint {path}", "Check --checkpoint, or leave it out for the bundled one."
+            f"there is no checkpoint {path}",
+            f"Check the path, or name a bundled one: {', '.join(BUNDLED_CHECKPOINTS)}.",
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -160,7 +182,7 @@ def load_model(path: str | Path | None = None, *, size: int | None = None) -> S2
     """The network of a checkpoint, float32, on the CPU, in eval mode.
 
     Args:
-        path: a checkpoint; the bundled one (polyps, 352) by default.
+        path: a checkpoint, or the name of a bundled one; the one for polyps by default.
         size: input size in pixels; the checkpoint's own by default. At another one the spectral filters are resampled
             over frequency, with a `ResampledFilterWarning`: accuracy has to be measured again.
 
@@ -173,7 +195,7 @@ def load_model(path: str | Path | None = None, *, size: int | None = None) -> S2
 
     from s2m_edge.model import S2MNet
 
-    header = read_header(Path(path) if path is not None else None)
+    header = read_header(path)
     try:
         tensors = load_file(header.path)
     except (SafetensorError, OSError) as error:

@@ -215,6 +215,7 @@ def _require_state(state: Path) -> None:
 def _checkpoint_writer(run: Run, number: int, start: CheckpointHeader | None) -> Any:
     recipe, phase = run.recipe, run.recipe.phases[number - 1]
     history = [] if start is None else list(start.provenance.get("phases", ()))
+    dataset = run.preset or run.data.resolve().name
     began = time.monotonic()
 
     def write(module: SegmentationModule, score: float, epoch: int) -> None:
@@ -229,14 +230,19 @@ def _checkpoint_writer(run: Run, number: int, start: CheckpointHeader | None) ->
             f"{recipe.average_decay}",
             "augmentation": recipe.augmentation,
             "seed": recipe.seed,
-            "started_from": "the phase before" if history else start.path.name if start else "random weights",
+            "dataset": dataset,
+            "started_from": "random weights"
+            if start is None
+            else "the phase before"
+            if number > 1
+            else start.path.name,
         }
         on_gpu = module.device.type == "cuda"
         provenance = {
             "recipe": recipe.name,
             "domain": recipe.domain,
             "class_names": list(recipe.class_names),
-            "dataset": run.preset or run.data.resolve().name,
+            "dataset": dataset,
             "split": "train",
             "loss": "MASL" if recipe.loss == "masl" else "Dice + cross-entropy",
             "device": torch.cuda.get_device_name(module.device) if on_gpu else "cpu",

@@ -36,7 +36,7 @@ def _examine() -> dict[str, Any]:
     import platform
     from importlib import metadata
 
-    from s2m_edge.checkpoint import BUNDLED_CHECKPOINT
+    from s2m_edge.checkpoint import BUNDLED_CHECKPOINTS
     from s2m_edge.targets.registry import TARGETS
     from s2m_edge.versions import installed_version
 
@@ -58,12 +58,13 @@ def _examine() -> dict[str, Any]:
             else f"not installed: pip install 's2m-edge[{owners[target.distribution].extra}]'"
         )
         targets.append({"name": target.name, "installed": installed, "here": here})
+    lacking = [name for name, path in BUNDLED_CHECKPOINTS.items() if not path.is_file()]
     return {
         "machine": {
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
             "cores": os.cpu_count(),
-            "bundled checkpoint": "present" if BUNDLED_CHECKPOINT.is_file() else "missing: reinstall s2m-edge",
+            "bundled checkpoints": f"missing: {', '.join(lacking)}; reinstall s2m-edge" if lacking else "present",
         },
         "packages": packages,
         "targets": targets,

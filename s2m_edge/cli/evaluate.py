@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT|BUNDLE", help="Checkpoint file, or bundle folder of s2m-edge export.")
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT|BUNDLE", help="Checkpoint (file, or polyp, vessel, left-ventricle), or bundle folder."
+        ),
     ],
     data: Annotated[Path, typer.Option(help="Image folder: images/, masks/, split.csv; or see --preset.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
@@ -92,12 +95,14 @@ def _open(
     """The predictor of a checkpoint file or a bundle folder, and the checkpoint's header."""
     from dataclasses import replace
 
+    from s2m_edge.checkpoint import locate_checkpoint
     from s2m_edge.cli import console
     from s2m_edge.errors import CheckpointError, ConfigurationError
     from s2m_edge.targets.bundle import open_bundle
     from s2m_edge.targets.evaluation.predictors import bundle_predictor, checkpoint_predictor
 
     header: CheckpointHeader | None = None
+    model = locate_checkpoint(model)
     if not model.exists():
         raise CheckpointError(
             f"there is no checkpoint or bundle {model}", "Give a .safetensors file, or a folder of s2m-edge export."

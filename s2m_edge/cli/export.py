@@ -13,7 +13,9 @@ def export(
         list[str] | None,
         typer.Option("--target", "-t", help="executorch, coreml, openvino, onnx, or all; give it more than once."),
     ] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint; the bundled polyp network by default.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Checkpoint file, or a bundled one: polyp, vessel, left-ventricle.")
+    ] = None,
     precision: Annotated[
         str, typer.Option(help="float32 or float16 (s2m-edge targets lists who has which).")
     ] = "float32",

@@ -10,7 +10,8 @@ import typer
 
 def info(
     path: Annotated[
-        Path | None, typer.Argument(help="Checkpoint file or bundle folder; the bundled checkpoint if left out.")
+        Path | None,
+        typer.Argument(help="Checkpoint (file, or polyp, vessel, left-ventricle) or bundle folder; polyp if left out."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from s2m_edge.errors import CapabilityError
 from s2m_edge.precision import PRECISIONS, SPECTRAL_LOWERINGS, Precision, SpectralLowering
 
 if TYPE_CHECKING:
     from s2m_edge.targets.registry import Target
+
+Name = TypeVar("Name", bound=str)
 
 
 def parse_targets(names: list[str] | None) -> list[Target]:
@@ -21,6 +24,18 @@ def parse_targets(names: list[str] | None) -> list[Target]:
     if "all" in split:
         return list(TARGETS)
     return [find_target(name) for name in dict.fromkeys(split)]
+
+
+def parse_each(texts: list[str] | None, names: Sequence[Name], parse: Callable[[str], Name | None]) -> list[Name]:
+    """The values of an option that is given several times or with commas, or is `all`; each once, in order.
+
+    Args:
+        names: all of them.
+        parse: of one.
+    """
+    words = [word.strip() for text in texts or [] for word in text.split(",") if word.strip()]
+    parsed = [value for word in words if word != "all" and (value := parse(word)) is not None]
+    return list(names) if "all" in words else list(dict.fromkeys(parsed))
 
 
 def parse_precision(text: str) -> Precision:

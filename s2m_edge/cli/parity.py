@@ -12,7 +12,8 @@ def parity(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder written by s2m-edge export.")],
     images: Annotated[Path | None, typer.Option(help="Folder of real images; bundled samples by default.")] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Checkpoint that the bundle came from; the bundled one by default.")
+        Path | None,
+        typer.Option(help="Checkpoint that the bundle came from; else one of the bundled."),
     ] = None,
     reference: Annotated[
         Path | None,
@@ -23,6 +24,7 @@ def parity(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Compare a bundle's artifact with the PyTorch reference on real images. Exits with 1 if a gate fails."""
+    from s2m_edge.checkpoint import bundled_with_hash
     from s2m_edge.cli import console
     from s2m_edge.errors import ContractError
     from s2m_edge.files import write_json
@@ -32,7 +34,8 @@ def parity(
     opened = open_bundle(bundle)
     opened.target.require_backend()
     values = opened.contract.values
-    model, header = console.open_checkpoint(checkpoint, values["network"]["size"])
+    given = checkpoint if checkpoint is not None else bundled_with_hash(values["checkpoint"]["sha256"])
+    model, header = console.open_checkpoint(given, values["network"]["size"])
     if header.sha256 != values["checkpoint"]["sha256"]:
         raise ContractError(
             f"{header.path.name} is not the checkpoint that {bundle} was exported from (SHA-256 differs)",

@@ -17,7 +17,9 @@ def _root() -> None:
 
 @app.command("record")
 def record(
-    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint; the bundled polyp network by default.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Checkpoint file, or a bundled one: polyp, vessel, left-ventricle.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")] = "auto",
     images: Annotated[Path | None, typer.Option(help="Folder of real images; bundled samples by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="File; CHECKPOINT-DEVICE.reference.safetensors by default.")] = None,

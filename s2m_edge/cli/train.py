@@ -17,7 +17,12 @@ def train(
     preset: Annotated[str | None, typer.Option(help="Layout of a published data set, for instance drive.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    start: Annotated[Path | None, typer.Option(help="Checkpoint to start from instead of random weights.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="Checkpoint to start from, a file or polyp, vessel, left-ventricle; random weights by default."
+        ),
+    ] = None,
     phase: Annotated[
         list[str] | None, typer.Option(help="SIZE:EPOCHS:BATCH:RATE instead of the recipe's; once per phase, in order.")
     ] = None,
@@ -45,6 +50,7 @@ def train(
     """
     from datetime import timedelta
 
+    from s2m_edge.checkpoint import locate_checkpoint
     from s2m_edge.cli import console
     from s2m_edge.errors import ConfigurationError, MissingBackendError
     from s2m_edge.train.recipe import parse_phase, read_recipe, recipe_names, with_changes
@@ -78,7 +84,8 @@ def train(
             },
             {"epochs": epochs, "size": size, "batch_size": batch_size, "learning_rate": learning_rate},
         )
-        opened = Run(out or Path("runs") / chosen.name, chosen, data, preset, start)
+        begin = None if start is None else locate_checkpoint(start)
+        opened = Run(out or Path("runs") / chosen.name, chosen, data, preset, begin)
     from s2m_edge.train.fit import Machine, is_main_process, require_possible, train_run
 
     machine = Machine(

@@ -164,7 +164,6 @@ def test_doctor_says_what_is_here_and_what_would_get_the_rest(run, monkeypatch):
         (["export", "-t", "onnx", "--precision", "int4"], ["int4", "float32 or float16"]),
         (["export", "-t", "onnx", "--spectral", "fft"], ["fft", "matmul or custom"]),
         (["export", "-t", "executorch", "--precision", "float16"], ["executorch", "float16"]),
-        (["export", "-t", "openvino", "--spectral", "custom"], ["not there yet", "--spectral matmul"]),
         (["export", "-t", "onnx", "--checkpoint", "absent.safetensors"], ["absent.safetensors"]),
         (["export", "-t", "onnx", "--size", "100"], ["multiple of 32"]),
         (["export", "-t", "onnx", "--images", "absent"], ["no folder"]),

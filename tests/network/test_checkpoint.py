@@ -11,7 +11,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from s2m_edge import load_model
-from s2m_edge.checkpoint import BUNDLED_CHECKPOINT, ResampledFilterWarning, read_header, save_checkpoint
+from s2m_edge.checkpoint import (
+    BUNDLED_CHECKPOINTS,
+    ResampledFilterWarning,
+    bundled_with_hash,
+    locate_checkpoint,
+    read_header,
+    save_checkpoint,
+)
 from s2m_edge.errors import CheckpointError, OutputError
 
 
@@ -26,13 +33,31 @@ def test_a_checkpoint_returns_with_its_configuration_and_provenance(small_checkp
     assert torch.equal(again(image), small_model(image))
 
 
-def test_the_bundled_checkpoint_is_the_default_small_and_honest_about_itself():
-    model = load_model()
-    header = read_header()
-    assert BUNDLED_CHECKPOINT.stat().st_size < 12_000_000
-    assert (model.config.size, model.config.layout, model.config.classes) == (352, "paper", 1)
-    assert 0 < header.provenance["test_dice"] < 1
+@pytest.mark.parametrize(
+    ("name", "size", "channels"), [("polyp", 352, 3), ("vessel", 256, 3), ("left-ventricle", 256, 1)]
+)
+def test_a_bundled_checkpoint_is_found_by_name_small_and_honest_about_itself(name: str, size: int, channels: int):
+    model, header = load_model(name), read_header(name)
+    assert header.path == BUNDLED_CHECKPOINTS[name]
+    assert header.path.stat().st_size < 12_000_000
+    config = model.config
+    assert (config.size, config.in_channels, config.layout, config.classes) == (size, channels, "paper", 1)
+    assert 0 < header.provenance["test_dice_window" if name == "vessel" else "test_dice"] < 1
     assert header.provenance["device"] in {"cpu", "cuda"}
+
+
+def test_a_bundled_checkpoint_is_recognised_by_its_hash_and_no_other_is(small_checkpoint: Path):
+    assert bundled_with_hash(read_header("polyp").sha256) == BUNDLED_CHECKPOINTS["polyp"]
+    assert bundled_with_hash(read_header(small_checkpoint).sha256) is None
+
+
+def test_polyps_are_the_default_and_a_file_comes_before_a_name(
+    tmp_path: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert locate_checkpoint() == BUNDLED_CHECKPOINTS["polyp"] == locate_checkpoint("polyp")
+    (tmp_path / "polyp").write_bytes(small_checkpoint.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert read_header("polyp").config.size == 96
 
 
 def test_matrices_are_stored_in_half_precision_and_vectors_in_full(small_checkpoint: Path):
