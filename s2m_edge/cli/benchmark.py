@@ -62,7 +62,7 @@ def benchmark(
 
     # Everything that can be refused is refused before the first second of work.
     charts = chart or []
-    plan = _plan(target, precision, spectral)
+    plan = _plan(target, precision, spectral, "all" if bundles else "float32")
     used = _choose_threads(threads)
     for path in charts:
         require_drawable(path)
@@ -75,7 +75,8 @@ def benchmark(
     opened = find_bundles(bundles or [])
     if opened:
         size = require_same_network(opened, header, size)
-    require_writable(out)
+    if peers or not opened:
+        require_writable(out)
     model, header = console.open_checkpoint(checkpoint, size)
     images = console.choose_images(None, domain)
     request = Request(plan, opened, images, out, compiled, peers, Settings(used, rounds, samples, profile))
@@ -95,15 +96,19 @@ def benchmark(
         raise breaches[-1]
 
 
-def _plan(target: list[str] | None, precision: list[str] | None, spectral: list[str] | None) -> Plan:
-    """The plan of the three options; without --target every installed target takes part."""
+def _plan(target: list[str] | None, precision: list[str] | None, spectral: list[str] | None, default: str) -> Plan:
+    """The plan of the three options; without --target every installed target takes part.
+
+    Args:
+        default: of --precision.
+    """
     from s2m_edge.cli.options import parse_each, parse_precision, parse_spectral, parse_targets
     from s2m_edge.precision import PRECISIONS, SPECTRAL_LOWERINGS
     from s2m_edge.targets.benchmark.plan import make_plan
 
     names = [name for text in target or [] for name in text.split(",")]
     targets = parse_targets(target) if names and "all" not in names else None
-    precisions = parse_each(precision, PRECISIONS, parse_precision) or ["float32"]
+    precisions = parse_each(precision or [default], PRECISIONS, parse_precision)
     lowerings = parse_each(spectral, SPECTRAL_LOWERINGS, parse_spectral)
     return make_plan(targets, precisions, lowerings)
 
@@ -136,11 +141,11 @@ def _print(values: dict[str, Any]) -> None:
     from s2m_edge.cli import console
     from s2m_edge.targets.benchmark.columns import (
         COST_COLUMNS,
-        PROFILE_HEADINGS,
         TIME_COLUMNS,
         left_out,
         own_rows,
         peer_rows,
+        profile_headings,
         profile_rows,
         profiled,
         summary_lines,
@@ -153,7 +158,9 @@ def _print(values: dict[str, Any]) -> None:
             cells = [[row["title"], *(column.text(row) for column in columns)] for row in rows]
             console.output.print(_table([title, *(column.heading for column in columns)], cells), soft_wrap=False)
     for entry in profiled(values):
-        console.output.print(_table([entry["title"], *PROFILE_HEADINGS[1:]], profile_rows(entry)), soft_wrap=False)
+        console.output.print(
+            _table([entry["title"], *profile_headings(entry)[1:]], profile_rows(entry)), soft_wrap=False
+        )
         console.output.print(entry["profile"]["method"], markup=False)
     for line in [*summary_lines(values), *left_out(values), values["notice"]]:
         console.output.print(line, markup=False)

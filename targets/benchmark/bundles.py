@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2m_edge.contract import CONTRACT_FILE
-from s2m_edge.errors import ContractError, ParityError, S2MEdgeError
+from s2m_edge.errors import CapabilityError, ContractError, ParityError, S2MEdgeError
 from s2m_edge.targets.benchmark.contenders import S2M_NET, Contender, bundle_title
 from s2m_edge.targets.benchmark.measure import Entry
 from s2m_edge.targets.benchmark.peers import PEERS, TARGETS_FOR_PEERS, Peer, export_peer
@@ -64,11 +64,33 @@ def require_same_network(bundles: Sequence[Bundle], header: CheckpointHeader, si
     return sizes[0]
 
 
-def bundle_entry(bundle: Bundle) -> Entry:
+def given_entries(bundles: Sequence[Bundle], combinations: Sequence[Combination]) -> tuple[list[Entry], list[Path]]:
+    """The contenders that bundles are, as far as they are among `combinations`, and the folders of those that are not.
+
+    Raises:
+        CapabilityError: none is.
+    """
+    wanted = {(entry.target.name, entry.precision, entry.spectral) for entry in combinations}
+    entries: list[Entry] = []
+    others: list[Path] = []
+    for bundle in bundles:
+        contract = bundle.contract
+        if (contract.target, contract.precision, contract.spectral) not in wanted:
+            others.append(bundle.folder)
+            continue
+        taken = {entry.contender.title for entry in entries}
+        title = bundle_title(contract.target, contract.precision, contract.spectral)
+        entries.append(bundle_entry(bundle, f"{title} ({bundle.folder})" if title in taken else title))
+    if not entries:
+        raise CapabilityError("none of the bundles is of what was asked for", "Leave the other options out.")
+    return entries, others
+
+
+def bundle_entry(bundle: Bundle, title: str) -> Entry:
     """The contender that a bundle is."""
     contract = bundle.contract
     contender = Contender(
-        title=bundle_title(contract.target, contract.precision, contract.spectral),
+        title=title,
         kind="bundle",
         network=S2M_NET,
         target=contract.target,
@@ -111,7 +133,7 @@ def export_entries(
                     out=folder,
                     notify=lambda step, done, total, title=title: notify(f"export {title}, {step}", done, total),
                 )
-            entries.append(bundle_entry(open_bundle(folder)))
+            entries.append(bundle_entry(open_bundle(folder), title))
         except S2MEdgeError as error:
             if isinstance(error, ParityError):
                 breaches.append(error)

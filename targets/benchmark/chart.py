@@ -24,6 +24,7 @@ SUFFIXES = (".png", ".svg")
 _PYTORCH, _EDGE, _PEER = "#999999", "#0072B2", "#E69F00"
 _WIDTH, _ROW, _FRAME = 9.0, 0.34, 1.9  # inches
 _DOTS_PER_INCH = 160
+_BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 
 
 def require_drawable(path: Path) -> None:
@@ -73,13 +74,17 @@ def draw(values: Mapping[str, Any]) -> Figure:
     _draw_bars(axes, rows, values["base"])
     size = values["size"]
     axes.set_title(f"S2M-Net, {size} x {size}, batch 1: latency per image", loc="left", fontweight="bold")
-    axes.set_xlabel(f"milliseconds, median; whiskers {LOW}th to {HIGH}th percentile of {values['settings']['rounds']}")
+    axes.set_xlabel(
+        f"milliseconds, median; whiskers {LOW}th to {HIGH}th percentile, {values['settings']['rounds']} rounds"
+    )
     caption = f"{values['machine']['line']}. {values['notice']}"
-    figure.supxlabel(textwrap.fill(caption, 120), x=0.01, ha="left", fontsize=7, color="#555555")
+    figure.supxlabel(textwrap.fill(caption, 150), x=0.01, ha="left", fontsize=7, color="#555555")
     return figure
 
 
 def _draw_bars(axes: Axes, rows: list[Mapping[str, Any]], base: str | None) -> None:
+    from matplotlib.patches import Patch
+
     latencies = [row["latency_milliseconds"] for row in rows]
     medians = [latency["median"] for latency in latencies]
     highs = [latency[f"percentile_{HIGH}"] for latency in latencies]
@@ -105,10 +110,14 @@ def _draw_bars(axes: Axes, rows: list[Mapping[str, Any]], base: str | None) -> N
         text = f"{median:.0f} ms" if median >= 100 else f"{median:.1f} ms"
         if ratio is not None and row["title"] != base and not is_peer(row):
             text += f", {ratio:.1f} x"
-        axes.text(high + 0.012 * reach, position, text, va="center", fontsize=8)
+        axes.text(high + 0.012 * reach, position, text, va="center", fontsize=8, bbox=_BEHIND_TEXT)
     if base is not None:
         median = next(median for median, row in zip(medians, rows, strict=True) if row["title"] == base)
         axes.axvline(median, color="#555555", linestyle=":", linewidth=1.0, zorder=0)
+    if any(is_peer(row) for row in rows):
+        kinds = {"S2M-Net, PyTorch": _PYTORCH, "S2M-Net, edge runtimes": _EDGE, "other networks": _PEER}
+        handles = [Patch(color=colour, label=kind) for kind, colour in kinds.items()]
+        axes.legend(handles=handles, frameon=False, loc="best")
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
 

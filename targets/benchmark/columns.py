@@ -99,7 +99,7 @@ def summary_lines(values: Values) -> list[str]:
         count = f"{facts['parameters'] / 1e6:.1f} M parameters, {work:.1f} G multiply-adds at {size} x {size}"
         lines.append(f"{title}: {count}; {facts['weights']}")
     settings, samples = values["settings"], values["settings"]["samples"]
-    base = f"x eager: against {values['base']}" if values["base"] else "no eager row to compare with"
+    base = f"x eager: against S2M-Net in {values['base']}" if values["base"] else "no eager row to compare with"
     lines.append(f"{settings['rounds']} interleaved rounds, batch 1; {base}")
     ceiling, side = values["ceiling"]["gflop_per_second"], values["ceiling"]["matrix_side"]
     lines.append(f"ceiling: {ceiling:.0f} GFLOP/s, the best float32 matrix product of {side} x {side} in the same run")
@@ -110,18 +110,29 @@ def summary_lines(values: Values) -> list[str]:
 
 
 def profile_rows(entry: Values) -> list[list[str]]:
-    """Rows of one contender's profile: block, milliseconds, share, and milliseconds of the stages 1 to 5."""
+    """Rows of one contender's profile: block, milliseconds, share, and milliseconds of the stages 1 to 5; of an
+    operator the first three."""
     profile = entry["profile"]
     total = profile["total_milliseconds"]
     rows = [
         _profile_row(block["block"], block["milliseconds"], total, [block["stages"].get(str(s)) for s in STAGES])
         for block in profile["blocks"]
     ]
+    if profile["grouping"] == "operator":
+        return [row[:3] for row in (*rows, _profile_row("all", total, total, []))]
     sums = [sum(block["stages"].get(str(stage), 0.0) for block in profile["blocks"]) for stage in STAGES]
     return [*rows, _profile_row("all", total, total, sums)]
 
 
-PROFILE_HEADINGS = ("block", "ms", "share", *(f"stage {stage}" for stage in STAGES))
+def _stage_headings() -> list[str]:
+    first, *others = STAGES
+    return [f"stage {first}", *(str(stage) for stage in others)]
+
+
+def profile_headings(entry: Values) -> list[str]:
+    """The headings of `profile_rows`."""
+    grouping = entry["profile"]["grouping"]
+    return [grouping, "ms", "share", *(_stage_headings() if grouping == "block" else ())]
 
 
 def _profile_row(block: str, time: float, total: float, stages: Sequence[float | None]) -> list[str]:

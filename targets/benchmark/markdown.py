@@ -9,12 +9,12 @@ from typing import Any
 
 from s2m_edge.targets.benchmark.columns import (
     COLUMNS,
-    PROFILE_HEADINGS,
     Column,
     Values,
     left_out,
     own_rows,
     peer_rows,
+    profile_headings,
     profile_rows,
     profiled,
     summary_lines,
@@ -48,7 +48,7 @@ def markdown_page(values: Mapping[str, Any], page: Path, chart: Path | None) -> 
         for entry in entries:
             parts += [
                 f"{entry['title']} ({entry['profile']['method']}):",
-                _table(PROFILE_HEADINGS, profile_rows(entry)),
+                _table(profile_headings(entry), profile_rows(entry)),
             ]
         parts.append("Milliseconds. A decoder step counts to the stage whose skip connection it takes.")
     parts += ["## How it was measured", "\n".join(f"- {name}: {text}" for name, text in values["method"].items())]

@@ -146,7 +146,7 @@ def measure(entries: Sequence[Entry], settings: Settings, notify: Notify) -> Mea
         for index, worker in workers.items():
             notify(f"Dice of {worker.contender.title}", index, len(entries))
             rows[index] = _with_dice(rows[index], worker, settings.samples)
-            if settings.profile:
+            if settings.profile and worker.contender.kind != "peer":  # a peer has other blocks
                 notify(f"profile of {worker.contender.title}", index, len(entries))
                 rows[index] = _with_profile(rows[index], worker, settings.rounds)
     return Measurement(tuple(rows), best)
@@ -215,4 +215,4 @@ def _with_profile(row: Row, worker: WorkerProcess, rounds: int) -> Row:
     try:
         return replace(row, profile=worker.ask("profile", rounds=rounds))
     except LoweringError as error:
-        return replace(row, remarks=(*row.remarks, f"profile: {error.cause}"))
+        return replace(row, remarks=(*row.remarks, error.cause))

@@ -53,12 +53,14 @@ class Peer:
 
     Attributes:
         name: of its files.
-        title: what it is, with its size.
+        title: short.
+        description: what it is.
         build: makes it, one class, three channels, random weights.
     """
 
     name: str
     title: str
+    description: str
     build: Callable[[], nn.Module]
 
     def make(self) -> nn.Module:
@@ -71,9 +73,9 @@ class Peer:
 
 
 PEERS = (
-    Peer("basic-unet", "MONAI BasicUNet", _basic_unet),
-    Peer("unet-31m", "MONAI BasicUNet, U-Net's widths", _unet),
-    Peer("flexible-unet-b0", "MONAI FlexibleUNet, EfficientNet-B0", _flexible_unet),
+    Peer("basic-unet", "BasicUNet", "MONAI's BasicUNet", _basic_unet),
+    Peer("unet-31m", "U-Net 31M", "MONAI's BasicUNet with the widths of the first U-Net, 64 to 1024", _unet),
+    Peer("flexible-unet-b0", "FlexibleUNet B0", "MONAI's FlexibleUNet on EfficientNet-B0", _flexible_unet),
 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import s2m_edge
 from s2m_edge.contract import NOTICE
 from s2m_edge.targets.benchmark.ceiling import SIDE
 from s2m_edge.targets.benchmark.contenders import PYTORCH, S2M_NET
@@ -16,7 +17,7 @@ from s2m_edge.targets.benchmark.measure import PAUSE_SECONDS, WARM_UP, Measureme
 from s2m_edge.targets.benchmark.work import COUNTED
 
 SCHEMA_VERSION = 1
-SCHEMA_PATH = Path(__file__).parents[1] / "schemas" / f"benchmark-{SCHEMA_VERSION}.json"
+SCHEMA_PATH = Path(s2m_edge.__file__).parent / "schemas" / f"benchmark-{SCHEMA_VERSION}.json"
 
 LOW, HIGH = 10, 90
 """Percentiles that are reported beside the median."""
@@ -38,7 +39,10 @@ METHOD = {
     ),
     "size": "of the artifact's files; for PyTorch of the checkpoint, which stores matrices as float16",
     "work": COUNTED,
-    "ceiling": f"the best of as many torch.mm of {SIDE} x {SIDE} float32 matrices as there are rounds, among them",
+    "ceiling": (
+        f"the best of as many torch.mm of {SIDE} x {SIDE} float32 matrices as there are rounds, among them; other "
+        "kernels may be better than that one, so a share may exceed 100 %"
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2m_edge.errors import ParityError
-from s2m_edge.targets.benchmark.bundles import bundle_entry, export_entries, peer_entries
+from s2m_edge.targets.benchmark.bundles import export_entries, given_entries, peer_entries
 from s2m_edge.targets.benchmark.contenders import S2M_NET, pytorch_contenders
 from s2m_edge.targets.benchmark.measure import Entry, Notify, Settings, measure
 from s2m_edge.targets.benchmark.peers import PEERS, peer_preprocessing
@@ -63,8 +63,11 @@ def run_benchmark(
     pytorch = pytorch_contenders(header.path.resolve(), size, request.compiled)
     entries = [Entry(contender, header.path.stat().st_size) for contender in pytorch]
     breaches: list[ParityError] = []
+    remarks = list(request.plan.remarks)
     if request.bundles:
-        entries += [bundle_entry(bundle) for bundle in request.bundles if _is_planned(bundle, request.plan)]
+        found, others = given_entries(request.bundles, request.plan.combinations)
+        entries += found
+        remarks = [f"left out: {folder} is not of what was asked for" for folder in others]
     else:
         exported, breaches = export_entries(request.plan.combinations, model, header, request.images, bundles, notify)
         entries += exported
@@ -74,13 +77,7 @@ def run_benchmark(
         entries += peer_entries(list(targets), size, peers, notify)
         networks.update(peer_facts(size))
     measurement = measure(entries, request.settings, notify)
-    return report_values(measurement, request.settings, networks, size, request.plan.remarks), breaches
-
-
-def _is_planned(bundle: Bundle, plan: Plan) -> bool:
-    contract = bundle.contract
-    wanted = {(entry.target.name, entry.precision, entry.spectral) for entry in plan.combinations}
-    return (contract.target, contract.precision, contract.spectral) in wanted
+    return report_values(measurement, request.settings, networks, size, remarks), breaches
 
 
 def count_parameters_of(network: Any) -> int:
@@ -94,5 +91,5 @@ def peer_facts(size: int) -> dict[str, NetworkFacts]:
     for peer in PEERS:
         network = peer.make()
         work = multiply_adds(network, peer_preprocessing(size).channels, size)
-        facts[peer.title] = NetworkFacts(count_parameters_of(network), work, "random weights")
+        facts[peer.title] = NetworkFacts(count_parameters_of(network), work, f"{peer.description}, random weights")
     return facts

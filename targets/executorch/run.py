@@ -41,6 +41,10 @@ class ExecuTorchRunner(Runner):
             import executorch.extension.pybindings.portable_lib
             import executorch.runtime  # noqa: F401
 
+    def program_options(self) -> dict[str, Any]:
+        """Arguments of the runtime that the program is loaded with."""
+        return {}
+
     def load(self) -> None:
         check_file(self.artifact)
         with quiet_native():
@@ -48,7 +52,7 @@ class ExecuTorchRunner(Runner):
             from executorch.runtime import Runtime
 
             self._set_threads(portable_lib)
-            self._program = Runtime.get().load_program(self.artifact)
+            self._program = Runtime.get().load_program(self.artifact, **self.program_options())
             if METHOD not in self._program.method_names:
                 raise LoweringError(f"{self.artifact} has no method {METHOD!r}", "Export it again.")
             self._check_interface()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from s2m_edge.errors import LoweringError
 from s2m_edge.imaging.preprocess import normalise
 from s2m_edge.targets.base import Runner
+from s2m_edge.targets.onnx.kernel import is_asked_for, register_kernel
 
 PROVIDER = "CPUExecutionProvider"
 EXPORT_AGAIN = "Export it again."
@@ -17,7 +18,10 @@ _FATAL_ONLY = 4  # onnxruntime logs each load error to the console before it rai
 
 
 class ONNXRunner(Runner):
-    """ONNX Runtime on the CPU; the caller's normalisation is done here, in numpy."""
+    """ONNX Runtime on the CPU; the caller's normalisation is done here, in numpy.
+
+    With S2M_EDGE_ONNX_KERNEL=1 the native kernel takes the place of the spectral filter's function body.
+    """
 
     @classmethod
     def import_backend(cls) -> None:
@@ -31,6 +35,8 @@ class ONNXRunner(Runner):
         options.log_severity_level = _FATAL_ONLY
         if self.threads is not None:
             options.intra_op_num_threads = self.threads
+        if is_asked_for():
+            register_kernel(options)
         return options
 
     def load(self) -> None:
@@ -41,7 +47,8 @@ class ONNXRunner(Runner):
         self.session = onnxruntime.InferenceSession(self.artifact, self.session_options(), providers=[PROVIDER])
         self._check_interface()
         threads = "default" if self.threads is None else self.threads
-        self.device = f"{PROVIDER} (onnxruntime {onnxruntime.__version__}, threads: {threads})"
+        kernel = ", native spectral kernel registered" if is_asked_for() else ""
+        self.device = f"{PROVIDER} (onnxruntime {onnxruntime.__version__}, threads: {threads}{kernel})"
 
     def _check_interface(self) -> None:
         size, channels = self.preprocessing.size, self.preprocessing.channels

@@ -30,4 +30,25 @@ inline Unfolding unfolding_matrices(std::size_t length, std::size_t count) {
   return result;
 }
 
+// W, channels x kept x kept, of P and Q: channels x count x count each, width frequencies first.
+inline std::vector<float> unfold_filter(const float* even, const float* odd, std::size_t channels,
+                                        const Unfolding& unfolding) {
+  const std::size_t kept = unfolding.kept, count = unfolding.count, zero = kept / 2;
+  const auto distance = [&](std::size_t index) { return index < zero ? zero - index : index - zero; };
+  std::vector<float> weight(channels * kept * kept);
+  float* out = weight.data();
+  for (std::size_t channel = 0; channel < channels; ++channel, even += count * count, odd += count * count)
+    for (std::size_t row = 0; row < kept; ++row) {
+      // A row of E and of O has one entry, at the row's frequency.
+      const std::size_t height = distance(row);
+      const float even_row = unfolding.even[row * count + height], odd_row = unfolding.odd[row * count + height];
+      for (std::size_t column = 0; column < kept; ++column, ++out) {
+        const std::size_t width = distance(column), place = width * count + height;
+        *out = even_row * unfolding.even[column * count + width] * even[place] +
+               odd_row * unfolding.odd[column * count + width] * odd[place];
+      }
+    }
+  return weight;
+}
+
 }  // namespace s2m_edge

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 STEM, DOWN, RECEPTIVE, SPECTRAL, SPATIAL, DECODER, HEAD = (
     "stem",
@@ -26,6 +26,8 @@ OUTSIDE = "outside the nodes"
 BLOCKS = (STEM, DOWN, RECEPTIVE, SPECTRAL, SPATIAL, DECODER, HEAD, UNNAMED, OUTSIDE)
 
 STAGES = (1, 2, 3, 4, 5)
+
+Grouping = Literal["block", "operator"]
 
 # S2MNet's attributes, wherever a name holds them: exporters put "network." in front and operators behind.
 _PATH = re.compile(
@@ -65,24 +67,38 @@ class Profile:
         total: milliseconds of the whole prediction, in the runtime.
         times: milliseconds by place; they sum to `total`.
         method: how it was measured, for people.
+        grouping: "block", or "operator" where the runtime does not know the network's blocks.
     """
 
     total: float
     times: dict[Place, float]
     method: str
+    grouping: Grouping = "block"
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values: blocks with their milliseconds and those of each stage; only blocks that took time."""
+        """JSON values: blocks with their milliseconds and those of each stage; blocks in the network's order, operators
+        by time."""
+        sums: dict[str, float] = defaultdict(float)
+        for place, time in self.times.items():
+            sums[place.block] += time
+        names = [block for block in BLOCKS if block in sums]
+        names = [*sorted(sums.keys() - names, key=lambda name: -sums[name]), *names]
         blocks = []
-        for block in BLOCKS:
-            stages = {place.stage: time for place, time in self.times.items() if place.block == block}
-            if stages:
-                by_stage = {str(stage): stages[stage] for stage in STAGES if stage in stages}
-                blocks.append({"block": block, "milliseconds": sum(stages.values()), "stages": by_stage})
-        return {"total_milliseconds": self.total, "blocks": blocks, "method": self.method}
+        for name in names:
+            stages = {place.stage: time for place, time in self.times.items() if place.block == name}
+            by_stage = {str(stage): stages[stage] for stage in STAGES if stage in stages}
+            blocks.append({"block": name, "milliseconds": sums[name], "stages": by_stage})
+        return {
+            "total_milliseconds": self.total,
+            "grouping": self.grouping,
+            "blocks": blocks,
+            "method": self.method,
+        }
 
 
-def make_profile(nodes: Iterable[tuple[Place | None, float]], total: float, method: str) -> Profile:
+def make_profile(
+    nodes: Iterable[tuple[Place | None, float]], total: float, method: str, grouping: Grouping = "block"
+) -> Profile:
     """Add nodes up.
 
     Args:
@@ -95,4 +111,4 @@ def make_profile(nodes: Iterable[tuple[Place | None, float]], total: float, meth
         times[place or Place(UNNAMED)] += milliseconds
     inside = sum(times.values())
     times[Place(OUTSIDE)] = max(total - inside, 0.0)
-    return Profile(max(total, inside), dict(times), method)
+    return Profile(max(total, inside), dict(times), method, grouping)

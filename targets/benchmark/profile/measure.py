@@ -11,9 +11,7 @@ from s2m_edge.targets.benchmark.profile.blocks import Profile
 
 WITHOUT = {
     "compiled": "torch.compile fuses operators across the network's blocks",
-    "peer": "it has other blocks than S2M-Net",
     "coreml": "Core ML shows times in Xcode's performance report only",
-    "executorch": "the pip runtime times a delegate as a whole, not what is inside",
 }
 
 
@@ -37,5 +35,9 @@ def profile_contender(contender: Contender, fitted: NDArray[np.uint8], threads: 
         from s2m_edge.targets.benchmark.profile.openvino import profile_openvino
 
         return profile_openvino(open_bundle(contender.source, verify=False), fitted, threads, rounds)
+    if contender.kind == "bundle" and contender.target == "executorch":
+        from s2m_edge.targets.benchmark.profile.executorch import profile_executorch
+
+        return profile_executorch(open_bundle(contender.source, verify=False), fitted, threads, rounds)
     reason = WITHOUT.get(contender.kind) or WITHOUT.get(contender.target) or "its runtime does not say"
     raise CapabilityError(f"not profiled: {reason}")

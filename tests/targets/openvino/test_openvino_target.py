@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from s2m_edge.errors import CapabilityError, S2MEdgeError
+from s2m_edge.errors import S2MEdgeError
 from s2m_edge.precision import Precision
 from s2m_edge.targets.base import LoweringRequest
 from s2m_edge.targets.openvino.backend import import_openvino
@@ -67,6 +67,7 @@ def test_uint8_picture_in_probabilities_out(binary: Case, exported: Path) -> Non
     observed = runner.observations()
     assert observed["inference_precision"] == "f32"
     assert observed["executable_nodes"] > 100
+    assert observed["spectral_filter_nodes"] == 0
 
 
 def test_the_file_says_what_it_takes_and_gives(exported: Path) -> None:
@@ -100,13 +101,6 @@ def test_float16_halves_the_weights_and_the_console_stays_quiet(
     assert 0.49 < ratio < 0.53
     error = np.abs(run(path, binary).predict(binary.fitted) - binary.expected).max()
     assert 1e-6 < error < 2e-2
-
-
-def test_custom_is_refused_with_the_reason(binary: Case, tmp_path: Path) -> None:
-    request = LoweringRequest(binary.model, "float32", "custom", binary.preprocessing)
-    with pytest.raises(CapabilityError, match="native kernel"):
-        find_target("openvino").make_exporter().export(request, tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_runner_needs_its_files_no_more(binary: Case, copied: Path) -> None:
