@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <new>
 #include <vector>
 
 #include "folded_filter.hpp"
@@ -64,12 +65,18 @@ struct SessionFor {
     struct Work {
       const Body& body;
       std::size_t count, ranges;
+      std::atomic<bool> failed{false};
     } work{body, count, count < most ? count : most};
     const auto run = [](void* data, std::size_t index) {
-      const Work& part = *static_cast<const Work*>(data);
-      part.body(index * part.count / part.ranges, (index + 1) * part.count / part.ranges);
+      Work& part = *static_cast<Work*>(data);
+      try {
+        part.body(index * part.count / part.ranges, (index + 1) * part.count / part.ranges);
+      } catch (...) {  // the runtime's threads let none pass
+        part.failed = true;
+      }
     };
     check(api.parallel_for(context, run, work.ranges, 0, &work));
+    if (work.failed) throw std::bad_alloc();  // scratch memory is all that a range can lack
   }
 };
 
