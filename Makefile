@@ -14,7 +14,7 @@ $(READY): pyproject.toml Makefile
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not on the PATH. Install Python 3.11, or name it: make PYTHON=/path/to/python3.11 demo"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python tools/install.py
-	@for room in train quantize targets; do ln -sfn ../$$room s2m_edge/$$room || echo "note: no links here; editors will not see s2m_edge.$$room"; done
+	@for room in train quantize targets apps; do ln -sfn ../$$room s2m_edge/$$room || echo "note: no links here; editors will not see s2m_edge.$$room"; done
 	@touch $@
 
 demo: $(READY)

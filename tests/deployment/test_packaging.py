@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("room", ["train", "quantize", "targets"])
+@pytest.mark.parametrize("room", ["train", "quantize", "targets", "apps"])
 def test_rooms_at_the_top_are_imported_under_the_one_name(room):
     module = import_module(f"s2m_edge.{room}")
     assert module.__file__ is not None
@@ -24,7 +24,7 @@ def test_rooms_at_the_top_are_imported_under_the_one_name(room):
 def test_every_package_of_the_tree_is_packaged():
     """A folder left out of pyproject.toml would be missing from a wheel, and only there."""
     rooms = {"s2m_edge": "s2m_edge", "train": "s2m_edge.train", "quantize": "s2m_edge.quantize"}
-    rooms["targets"] = "s2m_edge.targets"
+    rooms |= {"targets": "s2m_edge.targets", "apps": "s2m_edge.apps"}
     found = set()
     for folder, name in rooms.items():
         for init in (ROOT / folder).rglob("__init__.py"):
