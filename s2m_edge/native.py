@@ -1,8 +1,8 @@
 """Building the native kernels: CMake against the installed wheels, once per version, into the user's cache.
 
-A library's key is a hash of its sources, of the packages that it is built against, of the compiler and of the
-processor, so that an upgrade of any of them builds anew and nothing stale is ever loaded. A wheel or an administrator
-may put the same libraries, built elsewhere, into the package's folder `prebuilt` or into `S2M_EDGE_PREBUILT`.
+A library's key is a hash of its sources, of the packages that it is built against and of the processor, so that an
+upgrade of any of them builds anew and nothing stale is ever loaded. A wheel or an administrator may put the same
+libraries, built elsewhere, into the package's folder `prebuilt` or into `S2M_EDGE_PREBUILT`.
 """
 
 from __future__ import annotations
