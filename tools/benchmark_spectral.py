@@ -1,4 +1,4 @@
-"""`python tools/benchmark_spectral.py`: the spectral filter alone on the CPU, in three forms, at the network's five stages.
+"""`python tools/benchmark_spectral.py`: the spectral filter alone on the CPU, in three forms, at all five stages.
 
 Each round runs the torch.fft definition, the matrix form and the native kernel one after the other, so that noise meets
 all alike; medians are printed in milliseconds, with how often the kernel goes into each of the others. The kernel is
@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 FORMS = ("torch.fft", "matrix", "kernel")
 ERROR_BOUND = 1e-5  # of the largest output: what float32 and another order of summation may differ by
@@ -77,7 +78,7 @@ def main(arguments: list[str]) -> int:
             if not error <= ERROR_BOUND:
                 print(f"error: the kernel is off by {error:.1e} at {channels} x {size} x {size}", file=sys.stderr)
                 return 1
-            runs = {name: (lambda form=form: form(x, weight)) for name, form in zip(FORMS, forms, strict=True)}
+            runs = {name: partial(form, x, weight) for name, form in zip(FORMS, forms, strict=True)}
             medians = median_milliseconds(runs, options.rounds)
         print(row(f"{channels} x {size} x {size}, {kept}", medians))
         totals = {name: totals[name] + medians[name] for name in FORMS}

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from s2m_edge.errors import NativeBuildError
-from s2m_edge.native import KERNEL_FOLDER, find_cmake, find_compiler, find_library
+from s2m_edge.native import KERNEL_FOLDER, find_cmake, find_compiler
 from s2m_edge.reference import reference_logits
 from s2m_edge.spectral import dft_spectral_filter, kernel, reference_spectral_filter, spectral_filter
 from s2m_edge.targets.bundle import preprocessing_for
@@ -211,7 +211,7 @@ def test_random_shapes_under_sanitizers(sanitizers: str, tmp_path: Path):
     ],
 )
 def test_random_shapes_with_the_vectors_of_other_processors(flags: list[str], tmp_path: Path):
-    """What was compiled for this processor shows one width of vectors; portable builds and other compilers have others."""
+    """What is compiled for this processor has one width of vectors; portable builds and other compilers have others."""
     assert COMPILER is not None
     if "-mavx2" in flags and not runs_avx2():
         pytest.skip("this processor has no AVX2, FMA and F16C")
