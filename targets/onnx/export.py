@@ -13,7 +13,7 @@ from s2m_edge.targets.deployed import DeployedNetwork, example_image
 from s2m_edge.targets.onnx.compress import name_nodes_by_module, remove_traces, store_weights_as_float16
 from s2m_edge.targets.onnx.spectral import OPSET, add_function, spectral_as_node
 from s2m_edge.targets.quiet import quiet_backend
-from s2m_edge.targets.rewrites import spectral_as_matmul
+from s2m_edge.targets.rewrites import fold_batch_norm, spectral_as_matmul, sum_branches
 
 if TYPE_CHECKING:
     import onnx
@@ -35,7 +35,7 @@ class ONNXExporter(Exporter):
         """The checked ModelProto: static shape, output probabilities, metadata in metadata_props."""
         custom = request.spectral == "custom"
         rewritten = spectral_as_node(request.model) if custom else spectral_as_matmul(request.model)
-        model = self._translated(rewritten, request)
+        model = self._translated(sum_branches(fold_batch_norm(rewritten)), request)
         if custom:
             add_function(model)
         return _finished(model, request)

@@ -15,6 +15,7 @@ from s2m_edge.targets.deployed import DeployedNetwork, example_image
 from s2m_edge.targets.half_storage import halved
 from s2m_edge.targets.openvino.backend import import_openvino
 from s2m_edge.targets.openvino.extension import build_extension
+from s2m_edge.targets.openvino.kernels import ask_for_blocked_kernels
 from s2m_edge.targets.openvino.naming import convert_with_module_names
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import spectral_as_matmul
@@ -71,6 +72,7 @@ class OpenVINOExporter(Exporter):
         if request.precision == "float16":
             _store_weights_as_float16(lowered)
         import_openvino().save_model(lowered, path, compress_to_fp16=False)
+        ask_for_blocked_kernels(path)
 
 
 def _store_weights_as_float16(model: openvino.Model) -> None:
