@@ -55,6 +55,9 @@ function isolated(response, body) {
   return new Response(body, { status: response.status, statusText: response.statusText, headers });
 }
 
+/** What was fetched is not what was expected. */
+class MismatchError extends Error {}
+
 /**
  * Fetch a file and compare its hash.
  * @param {string} url
@@ -64,7 +67,7 @@ async function fetchVerified(url, expected) {
   const response = await fetch(url, { cache: 'no-cache', credentials: 'same-origin' });
   if (!response.ok) throw new Error(`HTTP ${response.status} for ${url}`);
   const bytes = await response.arrayBuffer();
-  if ((await sha256(bytes)) !== expected) throw new Error(`the SHA-256 of ${url} differs`);
+  if ((await sha256(bytes)) !== expected) throw new MismatchError();
   return isolated(response, bytes);
 }
 
@@ -136,7 +139,9 @@ worker.addEventListener('activate', (event) => {
 
 worker.addEventListener('fetch', (event) => {
   const response = answer(event.request);
-  if (response) event.respondWith(response.catch(() => Response.error()));
+  if (!response) return;
+  const refused = () => new Response('its SHA-256 differs', { status: 502, headers: ISOLATION });
+  event.respondWith(response.catch((error) => (error instanceof MismatchError ? refused() : Response.error())));
 });
 
 /** What pages ask for: to keep files for offline use, to forget contents that no index lists, to take over. */

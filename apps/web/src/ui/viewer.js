@@ -236,6 +236,7 @@ export class Viewer {
 
   #showLive() {
     element('live').hidden = !this.live;
+    element('stage').dataset.live = String(this.live);
     element('live-text').textContent = 'Live';
     button('camera').setAttribute('aria-pressed', String(this.live));
     if (this.live) {

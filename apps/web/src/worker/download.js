@@ -49,7 +49,8 @@ async function download(url, name, length, progress) {
     throw new AppError(`${name} cannot be fetched (${messageOf(error)})`, 'Is the server running? Then reload the page.');
   }
   if (!response.ok || !response.body) {
-    throw new AppError(`${name} cannot be fetched (HTTP ${response.status})`, 'Reload the page.');
+    const said = (await response.text()).trim().slice(0, 100);
+    throw new AppError(`${name} cannot be fetched (HTTP ${response.status}, ${said})`, 'Reload the page.');
   }
   const bytes = new Uint8Array(length);
   let done = 0;
