@@ -78,7 +78,7 @@ def run_node(packages: dict[str, str]) -> RunNode:
 
 @pytest.fixture(scope="session")
 def small_bundles(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Bundles at 96 x 96: two precisions, three classes of grey pictures, one to change, one with other golden outputs."""
+    """Bundles at 96 px: two precisions, three grey classes, one to be changed, one with false golden outputs."""
     folder = tmp_path_factory.mktemp("web-bundles")
     classes = folder / "classes.safetensors"
     network = lively_network(classes=3, in_channels=1, seed=3)

@@ -58,11 +58,8 @@ def ask(server: SiteServer, path: str, method: str = "GET", **headers: str) -> t
 
 
 def test_the_page_comes_with_the_headers_that_threads_need_and_a_strict_policy(server: SiteServer):
-    for path, kind in (
-        ("/", "text/html"),
-        ("/ort/runtime.mjs", "text/javascript"),
-        ("/ort/runtime.wasm", "application/wasm"),
-    ):
+    kinds = {"/": "text/html", "/ort/runtime.mjs": "text/javascript", "/ort/runtime.wasm": "application/wasm"}
+    for path, kind in kinds.items():
         status, headers, content = ask(server, path)
         assert status == 200
         assert headers["Content-Type"].startswith(kind)

@@ -1,4 +1,4 @@
-"""The page's modules under node's own test runner, held to the contract test vectors; types by the TypeScript compiler."""
+"""The page's modules under node's own test runner, held to the contract test vectors; types by TypeScript."""
 
 from __future__ import annotations
 

@@ -26,8 +26,12 @@ export function scientific(value) {
   return Number.isFinite(value) ? value.toExponential(1) : String(value);
 }
 
-/** @param {string} text */
+/**
+ * With a capital at its beginning, unless it begins with a file's name.
+ * @param {string} text
+ */
 export function sentence(text) {
+  if (/^\S*\.\S/.test(text)) return text;
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 

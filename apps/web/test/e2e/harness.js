@@ -12,7 +12,7 @@ import { chromium, devices } from 'playwright-core';
 export const PHONE = devices['Pixel 7'];
 export const DESKTOP = { viewport: { width: 1280, height: 860 } };
 export const SAMPLES = fileURLToPath(new URL('../../../../s2m_edge/assets/samples/images/', import.meta.url));
-export const WAIT = 60_000;
+export const WAIT = 120_000;
 
 const FLAGS = [
   '--no-sandbox',
