@@ -26,7 +26,7 @@ def web(
         typer.Option(help="Checkpoint file, or a bundled one: polyp (default), vessel, left-ventricle. Repeatable."),
     ] = None,
     precision: Annotated[
-        list[str] | None, typer.Option(help="float32, float16 or all; all that the ONNX target has by default.")
+        list[str] | None, typer.Option(help="One or more, with commas; float32,float16 by default, to be compared.")
     ] = None,
     exports: Annotated[Path, typer.Option(help="Folder where bundles are looked for and exported to.")] = Path(
         "exports"

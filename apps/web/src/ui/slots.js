@@ -12,7 +12,7 @@ import { megabytes, sentence } from './text.js';
 /**
  * @typedef {import('./catalogue.js').Offer} Offer
  * @typedef {import('./engine.js').Opened} Opened
- * @typedef {{ id: string, offer: Offer, opened?: Opened, error?: string }} Slot
+ * @typedef {{ id: string, offer: Offer, opened?: Opened, error?: string, opening?: Promise<void> }} Slot
  */
 
 export class Slots {
@@ -54,7 +54,10 @@ export class Slots {
     const gone = before.filter((slot) => !this.slots.includes(slot));
     this.#show();
     for (const { id } of gone) await this.engine.close(id);
-    for (const slot of this.slots) if (!slot.opened && !slot.error) await this.#open(slot, provider);
+    for (const slot of this.slots) {
+      slot.opening ??= this.#open(slot, provider);
+      await slot.opening;
+    }
   }
 
   /**

@@ -40,7 +40,7 @@ export function sentence(text) {
  * @param {string} file
  */
 export function networkName(file) {
-  const stem = file.replace(/\.safetensors$/, '').replace(/^s2mnet-/, '');
+  const stem = file.replace(/\.safetensors$/, '').replace(/^s2mnet-/, '').replace(/-int8$/, '');
   return sentence(stem.replaceAll('-', ' '));
 }
 

@@ -29,6 +29,8 @@ export class Viewer {
     this.picture = null;
     /** @type {number | null} */
     this.threshold = null;
+    /** @type {number | null} */
+    this.decidedAt = null;
     this.live = false;
     this.running = false;
     this.again = false;
@@ -40,11 +42,11 @@ export class Viewer {
    * @param {string} name
    */
   open(blob, name) {
-    this.stopLive();
     this.picture = { blob, name };
     markSample(name);
     showMessage('');
-    this.refresh();
+    if (this.live) this.stopLive();
+    else this.refresh();
   }
 
   /** What the models are has changed: no old mask may stay. */
@@ -70,6 +72,7 @@ export class Viewer {
       this.running = false;
       element('stage').setAttribute('aria-busy', 'false');
     }
+    if (this.decidedAt !== this.threshold && this.threshold !== null) this.setThreshold(this.threshold);
   }
 
   async #segment() {
@@ -80,7 +83,8 @@ export class Viewer {
     try {
       setPanes(shown.length);
       const decision = await this.#analyse(picture.blob, picture.name, shown, true);
-      if (this.#isPresent(shown) && picture === this.picture) this.#show(decision, picture.name, shown, true);
+      const wanted = !this.live && picture === this.picture && this.#isPresent(shown);
+      if (wanted) this.#show(decision, picture.name, shown, true);
     } catch (error) {
       if (picture !== this.picture) return;
       this.picture = null; // what cannot be read is not tried again
@@ -106,9 +110,10 @@ export class Viewer {
     /** @type {Promise<void> | undefined} */
     let pictured;
     const ids = shown.map(({ id }) => id);
-    const decision = await this.engine.analyse({ picture, name, ids, threshold: this.threshold }, (progress) => {
+    this.decidedAt = this.threshold; // the slider may move while the network runs
+    const decision = await this.engine.analyse({ picture, name, ids, threshold: this.decidedAt }, (progress) => {
       bitmap = progress.bitmap;
-      if (early && bitmap) pictured = showPicture(bitmap, name);
+      if (early && bitmap && !this.live) pictured = showPicture(bitmap, name);
     });
     if (!early && bitmap && this.live) pictured = showPicture(bitmap, name);
     await pictured;
@@ -137,7 +142,7 @@ export class Viewer {
       if (aloud && index === 0) announce(said);
     });
     showResult(decision, shown);
-    const finding = { name, decision, shown, threshold: this.threshold };
+    const finding = { name, decision, shown, threshold: this.decidedAt };
     if (!this.live) showSave(finding, (id) => this.engine.mask(id), (error) => this.problem(error));
     this.decision = decision;
   }
@@ -157,7 +162,8 @@ export class Viewer {
         const { picture } = this;
         const shown = this.ready();
         if (!picture || shown.length === 0) return;
-        const decision = await this.engine.decide(this.threshold);
+        this.decidedAt = this.threshold;
+        const decision = await this.engine.decide(this.decidedAt);
         const still = picture === this.picture && !this.running && !this.live && this.#isPresent(shown);
         if (still) this.#show(decision, picture.name, shown, false);
       } while (this.decidesAgain);
