@@ -1,0 +1,60 @@
+"""`s2m-edge demo`: the apps. Each command imports its own app when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Start an app on an exported bundle, exporting it first if need be.", no_args_is_help=True)
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+@app.command("web")
+def web(
+    bundles: Annotated[
+        list[Path] | None,
+        typer.Argument(help="ONNX bundle folders to offer; by default those of --checkpoint and --precision."),
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(help="Checkpoint file, or a bundled one: polyp (default), vessel, left-ventricle. Repeatable."),
+    ] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="One or more, with commas; float32,float16 by default, to be compared.")
+    ] = None,
+    exports: Annotated[Path, typer.Option(help="Folder where bundles are looked for and exported to.")] = Path(
+        "exports"
+    ),
+    port: Annotated[
+        int | None, typer.Option(help="Port on 127.0.0.1; 8352 by default, or a free one if that is taken.", min=0)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write app and bundles as a static site to this folder instead of serving.")
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the app again even if it is up to date.")] = False,
+) -> None:
+    """Serve the web app with its models on this machine's loopback address, until Ctrl-C.
+
+    Builds the app with npm when that has not been done. Nothing leaves this machine.
+    """
+    from s2m_edge.apps.web.command import run_web_demo
+    from s2m_edge.cli.options import parse_each, parse_precision
+    from s2m_edge.precision import PRECISIONS
+
+    run_web_demo(
+        bundles=bundles or [],
+        checkpoints=checkpoint or [None],
+        precisions=parse_each(precision, PRECISIONS, parse_precision),
+        exports=exports,
+        port=port,
+        out=out,
+        open_browser=browser,
+        rebuild=rebuild,
+    )
