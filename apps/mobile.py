@@ -1,4 +1,4 @@
-"""What `s2m-edge demo ios` and `demo android` do: put bundles where the app's build takes them in, and say what is next."""
+"""What `s2m-edge demo ios` and `demo android` do: put bundles where an app is built from, and say what is next."""
 
 from __future__ import annotations
 
