@@ -24,12 +24,14 @@ from s2m_edge.imaging.preprocess import (
     normalise,
 )
 from s2m_edge.reference import probabilities
+from s2m_edge.targets.base import OUTPUT_NAME
 from s2m_edge.targets.parity.compare import compare
 from s2m_edge.targets.parity.gates import GATES, breaches
 
 VECTORS = Path(__file__).parent
 INDEX_FILE = "vectors.json"
 TENSORS_FILE = "vectors.safetensors"
+EXAMPLE_BUNDLE = "bundle"
 SCHEMA_VERSION = 1
 NORMALISED_TOLERANCE = 2e-6
 COMPARISON_TOLERANCE = 1e-6
@@ -57,7 +59,7 @@ def write(folder: Path) -> None:
     from safetensors.numpy import save
 
     index, tensors = generate()
-    content = save(tensors, metadata={"notice": NOTICE, "schema_version": str(SCHEMA_VERSION)})
+    content = save(tensors, metadata={"notice": NOTICE})
     index["tensors"] = {
         "file": TENSORS_FILE,
         "bytes": len(content),
@@ -91,6 +93,7 @@ def _case_entry(case: Case, tensors: Tensors) -> dict[str, Any]:
         "width": case.width,
         "preprocessing": {**_json(asdict(given)), "fit": "stretch", "resize": RESIZE_RULE},
         "output": {
+            "name": OUTPUT_NAME,
             "shape": [1, case.classes, given.size, given.size],
             "activation": "sigmoid" if case.classes == 1 else "softmax",
         },

@@ -21,7 +21,7 @@ DENOMINATOR = 4096
 def random_picture(case: Case) -> NDArray[np.uint8]:
     """RGB height x width x 3: blobs with noise, moved by single levels until no fitted value is near a half."""
     generator = _generator(case.name)
-    smooth = _smooth_field(generator, 3, case.height, case.width, 255).transpose(1, 2, 0)
+    smooth = smooth_field(generator, 3, case.height, case.width, 255).transpose(1, 2, 0)
     noise = generator.integers(-24, 25, smooth.shape)
     picture = np.clip(smooth + noise, 0, 255).astype(np.uint8)
     return _settle(picture, case)
@@ -32,7 +32,7 @@ def random_probabilities(case: Case) -> NDArray[np.float32]:
     size = case.preprocessing.size
     for attempt in range(1000):
         generator = _generator(f"{case.name}/{attempt}")
-        scores = _smooth_field(generator, case.classes, size, size, DENOMINATOR)
+        scores = smooth_field(generator, case.classes, size, size, DENOMINATOR)
         if case.classes > 1:
             scores = (scores + 1) ** 2 * DENOMINATOR // ((scores + 1) ** 2).sum(axis=0)
         if case.exact:
@@ -61,7 +61,7 @@ def _generator(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def _smooth_field(generator: np.random.Generator, planes: int, height: int, width: int, top: int) -> NDArray[np.int64]:
+def smooth_field(generator: np.random.Generator, planes: int, height: int, width: int, top: int) -> NDArray[np.int64]:
     """Planes x height x width, 0..top: noise under a box of a quarter of the side, spread over the whole range."""
     box = max(2, height // 4), max(2, width // 4)
     noise = generator.integers(0, 1024, (planes, height + box[0], width + box[1]))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from s2m_edge.apps.mobile import MobileApp
 
 app = typer.Typer(help="Start an app on an exported bundle, exporting it first if need be.", no_args_is_help=True)
 
@@ -58,3 +61,63 @@ def web(
         open_browser=browser,
         rebuild=rebuild,
     )
+
+
+MobileCheckpoint = Annotated[
+    list[Path] | None,
+    typer.Option(help="Checkpoint file, or a bundled one: polyp (default), vessel, left-ventricle. Repeatable."),
+]
+MobileExports = Annotated[Path, typer.Option(help="Folder where bundles are looked for and exported to.")]
+
+
+@app.command("ios")
+def ios(
+    checkpoint: MobileCheckpoint = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="Of the Core ML bundle; float16 by default. Repeatable.")
+    ] = None,
+    exports: MobileExports = Path("exports"),
+) -> None:
+    """Put Core ML bundles into the iOS app, and say how to build it.
+
+    The bundles that an earlier call put there are replaced.
+    """
+    from s2m_edge.apps.mobile import IOS
+
+    _prepare_mobile(IOS, checkpoint, precision, exports)
+
+
+@app.command("android")
+def android(
+    checkpoint: MobileCheckpoint = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="Of the ExecuTorch bundle; float32 by default. Repeatable.")
+    ] = None,
+    exports: MobileExports = Path("exports"),
+) -> None:
+    """Put ExecuTorch bundles into the Android app, and say how to build it.
+
+    The bundles that an earlier call put there are replaced.
+    """
+    from s2m_edge.apps.mobile import ANDROID
+
+    _prepare_mobile(ANDROID, checkpoint, precision, exports)
+
+
+def _prepare_mobile(app: MobileApp, checkpoint: list[Path] | None, precision: list[str] | None, exports: Path) -> None:
+    from s2m_edge.apps.mobile import next_steps, prepare_mobile_demo
+    from s2m_edge.cli import console
+    from s2m_edge.cli.options import parse_each, parse_precision
+    from s2m_edge.contract import NOTICE
+    from s2m_edge.precision import PRECISIONS
+
+    precisions = parse_each(precision, PRECISIONS, parse_precision)
+    with console.progress_bar(f"demo {app.name}") as update:
+        placed = prepare_mobile_demo(app, checkpoint or [None], precisions, exports, notify=update)
+    for folder in placed:
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        console.output.print(f"in place: {folder} ({size / 1e6:.1f} MB)", markup=False)
+    console.output.print(f"\nNext, {app.needs}:", markup=False)
+    for command, what in next_steps(app):
+        console.output.print(f"  [bold]{command}[/]  ({what})")
+    console.output.print(f"\n{NOTICE}")

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from s2m_edge.apps.vectors import INDEX_FILE, TENSORS_FILE, VECTORS, generate
+from s2m_edge.apps.vectors import EXAMPLE_BUNDLE, INDEX_FILE, TENSORS_FILE, VECTORS, generate
+from s2m_edge.apps.vectors.bundle import example_contract, example_parity, golden_entries
 from s2m_edge.apps.vectors.cases import CASES
 from s2m_edge.apps.vectors.pictures import close_to_a_half, exact_weights
+from s2m_edge.reference import read_golden
+from s2m_edge.targets.bundle import open_bundle
 
 AGAIN = "write them anew with python -m s2m_edge.apps.vectors"
 
@@ -100,3 +103,15 @@ def test_comparisons_end_both_ways(index):
     verdicts = {entry["name"]: entry["expected"]["passed"] for entry in index["comparisons"]}
     failed = {name for name, passed in verdicts.items() if not passed}
     assert failed == {"compare-apart", "compare-no-number", "compare-two-flips", "compare-small-mask"}
+
+
+def test_the_example_bundle_is_a_sound_bundle_and_what_the_code_gives_now():
+    bundle = open_bundle(VECTORS / EXAMPLE_BUNDLE)
+    assert bundle.contract.values == example_contract(bundle.folder), AGAIN
+    entries, made = read_golden(bundle.folder / "golden.safetensors")[0], golden_entries()
+    for stored, computed in zip(entries, made, strict=True):
+        assert stored.name == computed.name
+        for part in ("image", "logits", "mask"):
+            assert np.array_equal(getattr(stored, part), getattr(computed, part)), AGAIN
+    assert json.loads((bundle.folder / "parity.json").read_text()) == example_parity(made), AGAIN
+    assert 0.2 < made[0].mask.mean() < 0.8
