@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import subprocess
 import sys
@@ -14,11 +13,10 @@ import pytest
 
 pytest.importorskip("executorch")
 
-from s2m_edge.imaging.preprocess import normalise
 from s2m_edge.native import build_library, find_cmake, find_compiler
 from s2m_edge.targets.base import LoweringRequest
 from s2m_edge.targets.executorch.export import ExecuTorchExporter
-from s2m_edge.targets.executorch.kernel import OPERATOR, console_runner, kernel_library
+from s2m_edge.targets.executorch.kernel import OPERATOR, kernel_library
 from s2m_edge.targets.executorch.run import ExecuTorchRunner
 from s2m_edge.targets.registry import find_target
 from support import Case, make_case
@@ -60,48 +58,6 @@ def test_the_kernel_is_called_and_the_answer_is_eagers(case: Case, runner: Execu
     found = runner.predict(case.fitted)
     assert library.s2m_edge_spectral_filter_calls() == before + STAGES
     assert np.abs(found - case.expected).max() < 1e-5
-
-
-def test_the_console_runner_gives_what_python_gives(case: Case, artifact: Path, runner, tmp_path: Path):
-    program = build_library(console_runner())
-    source, result = tmp_path / "in.raw", tmp_path / "out.raw"
-    normalise(case.fitted, case.preprocessing).tofile(source)
-    command = [str(program), str(artifact), str(source), str(result), "--threads", "1", "--benchmark", "3"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    found = np.fromfile(result, np.float32).reshape(case.expected.shape)
-    assert np.abs(found - runner.predict(case.fitted)).max() < 1e-6
-    times = json.loads(done.stdout)
-    assert times["runs"] == 3
-    assert times["threads"] == 1
-    assert 0 < times["p10_ms"] <= times["median_ms"] <= times["p90_ms"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (("ARTIFACT", "SHORT", "OUT"), 2, "bytes, and the program takes"),
-        (("SHORT", "SHORT", "OUT"), 1, "cannot be loaded"),
-        (("ARTIFACT", "NOWHERE", "OUT"), 2, "cannot be read"),
-        (("ARTIFACT", "SHORT", "OUT", "--threads", "0"), 2, "takes a number of 1 or more"),
-        (("ARTIFACT",), 2, "usage:"),
-    ],
-)
-def test_the_console_runner_says_what_is_wrong_in_one_line(
-    arguments: tuple[str, ...], code: int, words: str, artifact: Path, tmp_path: Path
-):
-    short = tmp_path / "short.raw"
-    short.write_bytes(b"\0" * 64)
-    files = {
-        "ARTIFACT": str(artifact),
-        "SHORT": str(short),
-        "NOWHERE": str(tmp_path / "no"),
-        "OUT": str(tmp_path / "o"),
-    }
-    command = [str(build_library(console_runner())), *(files.get(word, word) for word in arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stderr.count("error:")) == (code, 1), done.stderr
-    assert words in done.stderr
 
 
 def test_a_process_without_kernel_and_compiler_lowers_nothing_and_refuses_a_program_each_in_one_line(
