@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import pytest
 pytest.importorskip("executorch")
 
 from s2m_edge.errors import LoweringError
-from s2m_edge.imaging.preprocess import normalise
 from s2m_edge.native import build_library, find_cmake, find_compiler
 from s2m_edge.spectral import QUALIFIED_NAME
 from s2m_edge.targets.base import LoweringRequest
@@ -73,46 +71,6 @@ def test_the_kernel_is_called_and_the_answer_is_eagers(case: Case, runner: Execu
     found = runner.predict(case.fitted)
     assert library.s2m_edge_spectral_filter_calls() == before + STAGES
     assert np.abs(found - case.expected).max() < 1e-5
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_the_console_runner_gives_what_python_gives(
-    threads: int, case: Case, artifact: Path, runner: ExecuTorchRunner, console, tmp_path: Path
-):
-    source, result = tmp_path / "in.raw", tmp_path / "out.raw"
-    normalise(case.fitted, case.preprocessing).tofile(source)
-    done = console(artifact, source, result, "--threads", threads, "--benchmark", 3)
-    assert done.returncode == 0, done.stderr
-    found = np.fromfile(result, np.float32).reshape(case.expected.shape)
-    assert np.abs(found - runner.predict(case.fitted)).max() < 1e-6
-    times = json.loads(done.stdout)
-    assert (times["runs"], times["threads"]) == (3, threads)
-    assert 0 < times["p10_ms"] <= times["median_ms"] <= times["p90_ms"]
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "reason"),
-    [
-        (("ARTIFACT", "SHORT", "OUT"), 2, "bytes, and the program takes"),
-        (("SHORT", "SHORT", "OUT"), 1, "cannot be loaded"),
-        (("ARTIFACT", "NOWHERE", "OUT"), 2, "cannot be read"),
-        (("ARTIFACT", "IMAGE", "NOWHERE/OUT"), 2, "cannot be written"),
-        (("UNKNOWN", "IMAGE", "OUT"), 1, UNKNOWN),
-        (("ARTIFACT", "SHORT", "OUT", "--threads", "0"), 2, "takes a number of 1 or more"),
-        (("ARTIFACT", "SHORT", "OUT", "--thread"), 2, "there is no option"),
-        (("ARTIFACT",), 2, "usage:"),
-    ],
-)
-def test_the_console_runner_says_what_is_wrong_in_one_line(
-    words: tuple[str, ...], code: int, reason: str, case: Case, artifact: Path, foreign: Path, console, tmp_path: Path
-):
-    files = {"ARTIFACT": artifact, "UNKNOWN": foreign}
-    files |= {name: tmp_path / name for name in ("SHORT", "IMAGE", "OUT", "NOWHERE", "NOWHERE/OUT")}
-    files["SHORT"].write_bytes(b"\0" * 64)
-    normalise(case.fitted, case.preprocessing).tofile(files["IMAGE"])
-    done = console(*(files.get(word, word) for word in words))
-    assert (done.returncode, done.stderr.count("\n"), done.stderr[:7]) == (code, 1, "error: "), done.stderr
-    assert reason in done.stderr
 
 
 def test_a_program_whose_kernel_no_library_has_is_refused_by_the_kernels_name(case: Case, foreign: Path):

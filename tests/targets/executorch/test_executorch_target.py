@@ -67,17 +67,6 @@ def test_parity_with_eager(exported: Exported) -> None:
     assert min(spread) > 0.05, "a flat output would hide errors"
 
 
-def test_the_console_runner_runs_it_as_well(exported: Exported, console, tmp_path: Path) -> None:
-    channels = exported.preprocessing.channels
-    fitted = np.random.default_rng(7).integers(0, 256, (SIZE, SIZE, channels), dtype=np.uint8)
-    expected = exported.runner().predict(fitted)
-    source, result = tmp_path / "in.raw", tmp_path / "out.raw"
-    normalise(fitted, exported.preprocessing).tofile(source)
-    done = console(exported.path, source, result, "--threads", 1)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert np.abs(np.fromfile(result, np.float32).reshape(expected.shape) - expected).max() < 1e-6
-
-
 def test_everything_is_delegated(exported: Exported) -> None:
     contents = read_contents(exported.path)
     assert contents.delegates == 1
