@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
         f"torch {torch.__version__}, threads {options.threads}, batch {options.batch}, {options.rounds} rounds, float32"
     )
     print(f"{'channels x map, kept':24}" + "".join(f"{name:>11}" for name in FORMS) + "   kernel is faster by")
-    totals = dict.fromkeys(FORMS, 0.0)
+    totals: dict[str, float] = dict.fromkeys(FORMS, 0.0)
     for stage, channels in enumerate(config.encoder_channels, start=1):
         size, kept = config.stage_size(stage), config.stage_frequencies(stage)
         x = torch.randn(options.batch, channels, size, size, generator=generator)
