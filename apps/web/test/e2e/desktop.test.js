@@ -39,6 +39,7 @@ function spoilArtifact() {
 
 after(async () => {
   await browser?.close();
+  if (!server) return;
   const { code, printed } = await server.stop();
   assert.equal(code, 0, printed);
   assert.match(printed, /stopped/);
