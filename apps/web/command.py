@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s2m_edge.apps.bundles import Notify, find_or_export_bundle
-from s2m_edge.apps.web.build import built_from, ensure_built, node_environment
+from s2m_edge.apps.web.build import built_from, ensure_built, find_node
 from s2m_edge.apps.web.server import open_server
 from s2m_edge.apps.web.site import TARGET, make_site, write_site
 from s2m_edge.cli import console
@@ -40,7 +40,7 @@ def run_web_demo(
     """
     opened = [open_bundle(folder) for folder in bundles]
     if built_from() is None:
-        node_environment()  # refuse before the export, not after it
+        find_node()  # refuse before the export, not after it
     with console.progress_bar("demo web") as update:
         dist = ensure_built(rebuild=rebuild, notify=update)
         chosen = opened or _bundles_of(checkpoints, precisions, exports, update)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from s2m_edge.apps.bundles import find_or_export_bundle
-from s2m_edge.apps.web.build import APP, ensure_built, install_packages, node_environment
+from s2m_edge.apps.web.build import APP, Node, ensure_built, find_node, install_packages
 from s2m_edge.checkpoint import save_checkpoint
 from s2m_edge.errors import MissingBackendError
 from support import lively_network
@@ -23,23 +23,23 @@ RunNode = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def node() -> dict[str, str]:
-    """The environment that has node and npm."""
+def node() -> Node:
+    """Node and npm."""
     try:
-        return node_environment()
+        return find_node()
     except MissingBackendError as error:
         pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
-def packages(node: dict[str, str]) -> dict[str, str]:
+def packages(node: Node) -> Node:
     """The same, with the app's packages installed."""
     install_packages(node)
     return node
 
 
 @pytest.fixture(scope="session")
-def dist(node: dict[str, str]) -> Path:
+def dist(packages: Node) -> Path:
     """The built page."""
     return ensure_built()
 
@@ -54,16 +54,14 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def run_node(packages: dict[str, str]) -> RunNode:
+def run_node(packages: Node) -> RunNode:
     """Run node in the app's folder; a failure is the test's, with all that was printed."""
 
     def run(*arguments: str, timeout: float = 300, **variables: str) -> str:
-        program = shutil.which("node", path=packages["PATH"])
-        assert program is not None
         done = subprocess.run(
-            [program, *arguments],
+            [packages.program, *arguments],
             cwd=APP,
-            env={**packages, "S2M_EDGE_PYTHON": sys.executable, **variables},
+            env={**packages.environment, "S2M_EDGE_PYTHON": sys.executable, **variables},
             capture_output=True,
             text=True,
             encoding="utf-8",

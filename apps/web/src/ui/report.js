@@ -113,7 +113,7 @@ export function showSelfTest(entries) {
   const intro = make(
     'p',
     { class: 'muted' },
-    'Each bundle brings pictures with the answers of the PyTorch reference. They were run on this device just now; a model that answers otherwise shows no masks.',
+    'Each bundle brings pictures with the answers of the PyTorch reference. They were run on this device just now; a model that answers otherwise shows no masks. Error: the largest difference of a probability; agreement and Dice: of the masks.',
   );
   const blocks = entries.flatMap(({ title, opened, error }) => {
     if (!opened) return [make('h3', {}, title), make('p', {}, error ?? 'The model is being loaded.')];
@@ -127,23 +127,23 @@ export function showSelfTest(entries) {
  * @returns {HTMLElement[]}
  */
 function selfTestOf({ selfTest, gate }) {
-  const limit = (/** @type {number | null} */ value, /** @type {string} */ sign) => (value === null ? 'not gated' : `${sign} ${value}`);
+  const limit = (/** @type {number | null} */ value, /** @type {string} */ sign) => (value === null ? 'any' : `${sign} ${value}`);
   const cells = (/** @type {string} */ tag, /** @type {string[]} */ texts) => make('tr', {}, ...texts.map((text) => make(tag, {}, text)));
-  const head = make('thead', {}, cells('th', ['Picture', 'Probability error', 'Mask agreement', 'Dice', 'Time']));
+  const head = make('thead', {}, cells('th', ['Picture', 'Error', 'Agreement', 'Dice', 'Time']));
   const rows = selfTest.images.map((image) =>
     cells('td', [
-      image.name,
+      image.name.replace(/\.\w+$/, ''),
       scientific(image.probabilityError),
-      image.maskAgreement.toFixed(6),
-      image.maskDice.toFixed(6),
+      image.maskAgreement.toFixed(5),
+      image.maskDice.toFixed(5),
       milliseconds(image.milliseconds),
     ]),
   );
   const gates = cells('td', [
     'Gate',
-    limit(gate.probability_error, 'at most'),
-    limit(gate.mask_agreement, 'at least'),
-    limit(gate.mask_dice, 'at least'),
+    limit(gate.probability_error, '≤'),
+    limit(gate.mask_agreement, '≥'),
+    limit(gate.mask_dice, '≥'),
     '',
   ]);
   const table = make('div', { class: 'table-wrap', tabIndex: 0, role: 'group', 'aria-label': 'Figures of the self-test' }, make('table', {}, head, make('tbody', {}, ...rows, gates)));

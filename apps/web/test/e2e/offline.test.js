@@ -1,4 +1,4 @@
-/** Offline, with the server stopped; what lies in the caches is trusted by its hash alone; a new version is offered. */
+/** Offline, with the server stopped; what lies in the caches is trusted by its hash alone. */
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
