@@ -11,6 +11,7 @@ import androidx.compose.foundation.layout.navigationBarsPadding
 import androidx.compose.foundation.layout.padding
 import androidx.compose.foundation.layout.statusBarsPadding
 import androidx.compose.material3.CircularProgressIndicator
+import androidx.compose.material3.ExperimentalMaterial3Api
 import androidx.compose.material3.MaterialTheme
 import androidx.compose.material3.PrimaryTabRow
 import androidx.compose.material3.Scaffold
@@ -42,6 +43,7 @@ import org.s2medge.logic.S2MEdgeException
 private val TABS = listOf(R.string.tab_picture, R.string.tab_live, R.string.tab_self_test, R.string.tab_model)
 
 /** The tabs, with the notice below each of them at all times. */
+@OptIn(ExperimentalMaterial3Api::class)
 @Composable
 fun RootScreen(model: AppModel, picture: PictureModel, live: LiveModel) {
     val state by model.state.collectAsStateWithLifecycle()
