@@ -58,7 +58,7 @@ ANDROID = MobileApp(
     models="app/src/main/assets/models",
     sources="settings.gradle.kts",
     precision="float32",
-    needs="with JDK 17, Gradle 8.9 or later and the Android SDK 35 (ANDROID_HOME), a phone attached",
+    needs="with JDK 17, Gradle 8.13 or later and the Android SDK 36 (ANDROID_HOME), a phone attached",
     next_commands=(
         ("gradle -p {folder} installDebug", "builds the app and installs it"),
         ("adb shell am start -n org.s2medge.app/.MainActivity", "starts it"),

@@ -72,9 +72,9 @@ extension CameraSession: AVCaptureVideoDataOutputSampleBufferDelegate {
             let picture = try? CameraSession.picture(from: buffer)
         else { return }
         busy = true
-        Task.detached(priority: .userInitiated) { [queue, weak self] in
+        Task.detached(priority: .userInitiated) {
             await handler(picture)
-            queue.async { self?.busy = false }
+            self.queue.async { self.busy = false }
         }
     }
 
