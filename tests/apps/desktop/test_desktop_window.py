@@ -188,8 +188,7 @@ def test_overlay_and_threshold_follow_their_controls(window: Any, until: Until, 
     controls = window.controls
     area = int(window._labels.sum())
     controls.threshold.setFocus()
-    for _ in range(40):
-        QTest.keyClick(controls.threshold, Qt.Key.Key_PageUp)
+    QTest.keyClick(controls.threshold, Qt.Key.Key_End)
     assert controls.chosen_threshold == 1.0
     assert int(window._labels.sum()) < area
     click(controls.reset)
