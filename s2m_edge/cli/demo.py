@@ -159,3 +159,37 @@ def board(
         out=out,
         as_json=as_json,
     )
+
+
+@app.command("desktop")
+def desktop(
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="Images, volumes or folders to open: PNG, JPEG, TIFF, NIfTI, DICOM.")
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="OpenVINO bundle folder; by default that of --checkpoint.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Checkpoint file, or a bundled one: polyp (default), vessel, left-ventricle.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="Of the bundle.")] = "float32",
+    spectral: Annotated[str | None, typer.Option(help="matmul (default) or custom.")] = None,
+    device: Annotated[str, typer.Option(help="CPU, GPU, NPU or AUTO, as far as OpenVINO finds them here.")] = "CPU",
+    exports: Annotated[Path, typer.Option(help="Folder where bundles are looked for and exported to.")] = Path(
+        "exports"
+    ),
+) -> None:
+    """Open the desktop app: images and volumes, overlay, batch, export. Needs pip install 's2m-edge[desktop]'."""
+    from s2m_edge.apps.desktop.command import run_desktop_demo
+    from s2m_edge.cli.options import parse_precision, parse_spectral
+
+    code = run_desktop_demo(
+        images=images or [],
+        bundle=bundle,
+        checkpoint=checkpoint,
+        precision=parse_precision(precision),
+        spectral=parse_spectral(spectral),
+        device=device,
+        exports=exports,
+    )
+    raise typer.Exit(code)

@@ -33,7 +33,7 @@ def predict(
     from s2m_edge.errors import ImageError
     from s2m_edge.files import require_writable, write_bytes
     from s2m_edge.imaging.overlay import draw_overlay, mask_picture, png_bytes
-    from s2m_edge.imaging.read import list_images
+    from s2m_edge.imaging.read import free_stem, list_images
     from s2m_edge.targets.bundle import open_bundle
     from s2m_edge.targets.predict import predict_image
 
@@ -54,7 +54,7 @@ def predict(
             except ImageError as error:
                 failures.append(error)
                 continue
-            stem = _free_stem(path, taken)
+            stem = free_stem(path, taken)
             mask, overlay = out / f"{stem}-mask.png", out / f"{stem}-overlay.png"
             # The evaluator of saved packages is no runtime: its time says nothing of a device, and is not shown as if.
             ran = f"{done.network_milliseconds:.0f} ms" if runner.verdict == "executed" else runner.device
@@ -103,13 +103,3 @@ def predict(
         for error in failures[:-1]:
             console.status.print(f"[bold red]error:[/] {error}")
         raise failures[-1]
-
-
-def _free_stem(path: Path, taken: set[str]) -> str:
-    """The file's name without its suffix, numbered if another image of this run has it already."""
-    base = path.name[: -len(".nii.gz")] if path.name.lower().endswith(".nii.gz") else path.stem
-    stem, number = base, 2
-    while stem in taken:
-        stem, number = f"{base}-{number}", number + 1
-    taken.add(stem)
-    return stem

@@ -28,10 +28,15 @@ def outline(mask: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
     return mask & ~inner
 
 
+def outline_thickness(height: int, width: int) -> int:
+    """How wide an outline is in a picture of this size, in pixels."""
+    return max(1, round(min(height, width) / 250))
+
+
 def paint(image: NDArray[np.uint8], labels: NDArray[np.uint8], classes: tuple[SegmentClass, ...]) -> NDArray[np.uint8]:
     """The image, RGB H x W x 3, with each class of the labels H x W filled lightly and outlined."""
     drawn = image.astype(np.float32)
-    thickness = max(1, round(min(labels.shape) / 250))
+    thickness = outline_thickness(*labels.shape)
     for index, entry in enumerate(classes, start=1):
         region = labels == index
         colour = np.asarray(entry.colour, dtype=np.float32)

@@ -66,7 +66,7 @@ def read_image(path: Path, slice_index: int | None = None) -> NDArray[np.uint8]:
             warnings.simplefilter("ignore")
             if name.endswith(NIFTI_SUFFIXES):
                 pixels = _read_nifti(path, slice_index)
-            elif name.endswith(DICOM_SUFFIXES) or _has_dicom_preamble(path):
+            elif name.endswith(DICOM_SUFFIXES) or has_dicom_preamble(path):
                 pixels = _read_dicom(path, slice_index)
             else:
                 pixels = _read_picture(path, slice_index)
@@ -87,6 +87,16 @@ def read_image(path: Path, slice_index: int | None = None) -> NDArray[np.uint8]:
     return pixels
 
 
+def free_stem(path: Path, taken: set[str]) -> str:
+    """The file's name without its suffix, numbered if another image of this run has it already; noted in `taken`."""
+    base = path.name[: -len(".nii.gz")] if path.name.lower().endswith(".nii.gz") else path.stem
+    stem, number = base, 2
+    while stem in taken:
+        stem, number = f"{base}-{number}", number + 1
+    taken.add(stem)
+    return stem
+
+
 def read_mask(path: Path) -> NDArray[np.uint8]:
     """A label picture as stored, H x W, uint8; the first channel of a colour file."""
     from PIL import Image
@@ -100,7 +110,8 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     return labels.astype(np.uint8)
 
 
-def _has_dicom_preamble(path: Path) -> bool:
+def has_dicom_preamble(path: Path) -> bool:
+    """Whether the file begins as DICOM files do, whatever its name."""
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
 

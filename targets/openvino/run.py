@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,13 @@ EXPORT_AGAIN = "Export it again, or copy both files, .xml and .bin, of one expor
 
 
 class OpenVINORunner(Runner):
-    """The CPU plugin. Its own default precision is bfloat16 on some processors, hence the explicit float32."""
+    """The CPU plugin. Its own default precision is bfloat16 on some processors, hence the explicit float32.
+
+    Attributes:
+        plugin: OpenVINO's name of the device. Parity is stated for CPU; apps derive classes for others.
+    """
+
+    plugin: ClassVar[str] = "CPU"
 
     @classmethod
     def import_backend(cls) -> None:
@@ -27,7 +33,9 @@ class OpenVINORunner(Runner):
     def plugin_options(self) -> dict[str, Any]:
         """Properties that the model is compiled with."""
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        return options if self.threads is None else {**options, "INFERENCE_NUM_THREADS": self.threads}
+        if self.threads is not None and self.plugin == "CPU":
+            options["INFERENCE_NUM_THREADS"] = self.threads
+        return options
 
     def load(self) -> None:
         network = read_network(self.artifact)
@@ -43,13 +51,22 @@ class OpenVINORunner(Runner):
             self._check_interface(model)
             ours = (node for node in model.get_ops() if node.get_type_name() == NODE_TYPE)
             self.spectral_names = frozenset(node.get_friendly_name() for node in ours)
-            self.compiled = core.compile_model(model, "CPU", self.plugin_options())
+            self.compiled = core.compile_model(model, self.plugin, self.plugin_options())
         except RuntimeError as error:
             # OpenVINO puts the places in its own sources first and what is wrong last.
             reason = ([line for line in str(error).splitlines() if line.strip()] or ["no reason given"])[-1]
             raise LoweringError(f"{self.artifact} cannot be loaded ({reason})", EXPORT_AGAIN) from error
-        self.precision_used = str(self.compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
-        self.device = f"CPU ({core.get_property('CPU', 'FULL_DEVICE_NAME')}), executed in {self.precision_used}"
+        self.precision_used, self.device = self._describe(core)
+
+    def _describe(self, core: Any) -> tuple[str, str]:
+        """The precision of execution, and plugin, device and that precision for people."""
+        try:
+            precision = str(self.compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+        except RuntimeError:  # AUTO does not say
+            precision = f"{self.plugin_options()['INFERENCE_PRECISION_HINT']} as asked for"
+        devices = [self.plugin] if self.plugin == "CPU" else self.compiled.get_property("EXECUTION_DEVICES")
+        names = " and ".join(str(core.get_property(device, "FULL_DEVICE_NAME")) for device in devices)
+        return precision, f"{self.plugin} ({names}), executed in {precision}"
 
     def _check_interface(self, model: Any) -> None:
         size, channels = self.preprocessing.size, self.preprocessing.channels

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2m_edge.errors import ImageError
+from s2m_edge.imaging.slices import count_slices
 from s2m_edge.train.data.folders import TABLE, list_samples, read_split_table, scan_folder
 from s2m_edge.train.data.sample import SPLITS, Gap, Listing, Sample
 from s2m_edge.train.data.splits import divide_cases, hold_out
-from s2m_edge.train.data.volumes import count_slices
 
 if TYPE_CHECKING:
     from s2m_edge.train.data.presets import DatasetPreset

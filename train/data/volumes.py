@@ -24,21 +24,6 @@ def is_volume(path: Path) -> bool:
     return path.name.lower().endswith(NIFTI_SUFFIXES)
 
 
-def count_slices(path: Path) -> int:
-    """Slices of a NIfTI volume along its last axis, from its header alone; 1 for a plane.
-
-    Raises:
-        ImageError: it cannot be read.
-    """
-    import nibabel
-
-    try:
-        shape = nibabel.load(path).shape  # type: ignore[attr-defined]
-    except Exception as error:  # nibabel, gzip and the file system each have their own
-        raise _unreadable(path, error) from None
-    return shape[2] if len(shape) > 2 else 1
-
-
 def read_picture(path: Path, slice_index: int | None = None, neighbours: int = 0) -> NDArray[np.uint8]:
     """A picture or a slice as RGB, H x W x 3, uint8.
 

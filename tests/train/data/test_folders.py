@@ -12,9 +12,10 @@ from PIL import Image
 
 from s2m_edge.errors import ImageError
 from s2m_edge.imaging.read import read_image
+from s2m_edge.imaging.slices import count_slices
 from s2m_edge.train.data.folders import list_samples, read_binary_mask, read_labels
 from s2m_edge.train.data.layouts import load_dataset
-from s2m_edge.train.data.volumes import count_slices, read_label_file, read_picture
+from s2m_edge.train.data.volumes import read_label_file, read_picture
 
 
 def as_sub_folders(folder: Path, images: str = "images", masks: str = "masks", val: str = "val") -> Path:

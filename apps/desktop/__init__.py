@@ -1,0 +1,1 @@
+"""The desktop app: PySide6 and OpenVINO on an exported bundle. See README.md."""

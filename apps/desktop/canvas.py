@@ -1,0 +1,150 @@
+"""The picture with its overlay: zoom about the pointer, pan by dragging, both by keys."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPixmap, QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QFrame, QGraphicsPixmapItem, QGraphicsScene, QGraphicsView
+
+from s2m_edge.contract import SegmentClass
+from s2m_edge.imaging.overlay import outline, outline_thickness
+
+STEP = 1.25
+SMALLEST, LARGEST = 0.02, 64.0
+DIMMED = 0.25
+CRISP_FROM = 2.0  # single pixels are worth seeing then
+
+
+def overlay_pixels(
+    labels: NDArray[np.uint8], classes: tuple[SegmentClass, ...], opacity: float, fill: bool, edge: bool
+) -> NDArray[np.uint8]:
+    """The overlay alone, RGBA H x W x 4: regions filled with `opacity` of 0..1, outlines opaque."""
+    drawn = np.zeros((*labels.shape, 4), dtype=np.uint8)
+    thickness = outline_thickness(*labels.shape)
+    for index, entry in enumerate(classes, start=1):
+        region = labels == index
+        if fill:
+            drawn[region] = (*entry.colour, round(255 * opacity))
+        if edge:
+            drawn[outline(region, thickness)] = (*entry.colour, 255)
+    return drawn
+
+
+class Canvas(QGraphicsView):
+    """Shows one picture.
+
+    Signals:
+        zoomed: the zoom, 1 for a screen pixel per pixel.
+    """
+
+    zoomed = Signal(float)
+
+    def __init__(self) -> None:
+        self._scene = QGraphicsScene()  # a view does not keep its scene alive
+        super().__init__(self._scene)
+        self._picture, self._overlay = QGraphicsPixmapItem(), QGraphicsPixmapItem()
+        for item in (self._picture, self._overlay):
+            self._scene.addItem(item)
+        self._fitted = True
+        self._awaited = self.hint = ""
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setBackgroundBrush(QColor("#101214"))
+        self.setDragMode(QGraphicsView.DragMode.ScrollHandDrag)
+        self.setTransformationAnchor(QGraphicsView.ViewportAnchor.AnchorUnderMouse)
+        self.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        self.setAccessibleName("picture")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def show_picture(self, image: NDArray[np.uint8] | None) -> None:
+        """RGB H x W x 3, or nothing; the zoom stays where the size stays."""
+        before = self._picture.boundingRect()
+        self._picture.setPixmap(QPixmap() if image is None else _pixmap(image, QImage.Format.Format_RGB888))
+        self._overlay.setPixmap(QPixmap())
+        self._picture.setOpacity(1.0)
+        self._awaited = ""
+        self._scene.setSceneRect(self._picture.boundingRect())
+        if self._picture.boundingRect() != before or self._fitted:
+            self.fit()
+        self.viewport().update()
+
+    def wait_for(self, name: str) -> None:
+        """Dim what is shown, which is not what was asked for, and drop its overlay, until the next picture comes."""
+        self._overlay.setPixmap(QPixmap())
+        self._picture.setOpacity(DIMMED)
+        self._awaited = name
+        self.viewport().update()
+
+    def show_overlay(self, pixels: NDArray[np.uint8] | None) -> None:
+        """RGBA H x W x 4, or nothing."""
+        self._overlay.setPixmap(QPixmap() if pixels is None else _pixmap(pixels, QImage.Format.Format_RGBA8888))
+
+    @property
+    def zoom(self) -> float:
+        return self.transform().m11()
+
+    @property
+    def has_overlay(self) -> bool:
+        return not self._overlay.pixmap().isNull()
+
+    def fit(self) -> None:
+        """The whole picture."""
+        if not self._picture.pixmap().isNull():
+            self.fitInView(self._picture, Qt.AspectRatioMode.KeepAspectRatio)
+        self._fitted = True
+        self._announce()
+
+    def set_zoom(self, zoom: float) -> None:
+        """Zoom about the pointer, or the middle."""
+        if self._picture.pixmap().isNull():
+            return
+        factor = min(max(zoom, SMALLEST), LARGEST) / self.zoom
+        self.scale(factor, factor)
+        self._fitted = False
+        self._announce()
+
+    def _announce(self) -> None:
+        self.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.zoom < CRISP_FROM)
+        self.zoomed.emit(self.zoom)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
+        turned = event.angleDelta().y()
+        if turned:
+            self.set_zoom(self.zoom * STEP ** (turned / 120))
+        event.accept()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        keys = {
+            Qt.Key.Key_Plus: lambda: self.set_zoom(self.zoom * STEP),
+            Qt.Key.Key_Equal: lambda: self.set_zoom(self.zoom * STEP),
+            Qt.Key.Key_Minus: lambda: self.set_zoom(self.zoom / STEP),
+            Qt.Key.Key_0: self.fit,
+            Qt.Key.Key_1: lambda: self.set_zoom(1.0),
+        }
+        action = keys.get(Qt.Key(event.key()))
+        if action is None:
+            super().keyPressEvent(event)  # arrows scroll
+        else:
+            action()
+
+    def mouseDoubleClickEvent(self, event: object) -> None:  # noqa: N802 - Qt's name
+        self.fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        super().resizeEvent(event)
+        if self._fitted:
+            self.fit()
+
+    def drawForeground(self, painter: QPainter, rect: object) -> None:  # noqa: N802 - Qt's name
+        text = self._awaited or (self.hint if self._picture.pixmap().isNull() else "")
+        if text:
+            painter.resetTransform()
+            painter.setPen(QColor("#c9d1d9" if self._awaited else "#8b949e"))
+            painter.drawText(self.viewport().rect(), Qt.AlignmentFlag.AlignCenter, text)
+
+
+def _pixmap(pixels: NDArray[np.uint8], form: QImage.Format) -> QPixmap:
+    height, width, channels = pixels.shape
+    kept = np.ascontiguousarray(pixels)
+    return QPixmap.fromImage(QImage(kept.data, width, height, width * channels, form))

@@ -1,0 +1,490 @@
+"""The main window: what the user sees, and what follows from what they do. Work is done by the worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QSizePolicy,
+    QSlider,
+    QToolBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from s2m_edge.apps.desktop.canvas import Canvas, overlay_pixels
+from s2m_edge.apps.desktop.documents import Document, open_documents
+from s2m_edge.apps.desktop.engine import Engine, Opened, Segmentation, labels_of, list_devices
+from s2m_edge.apps.desktop.exporting import Exported, export_results
+from s2m_edge.apps.desktop.panels import ControlPanel, QueuePanel, label
+from s2m_edge.apps.desktop.style import AMBER, GREEN, RED
+from s2m_edge.apps.desktop.worker import Job, Worker
+from s2m_edge.contract import NOTICE
+from s2m_edge.imaging.read import IMAGE_SUFFIXES
+from s2m_edge.targets.bundle import Bundle
+
+HINT = "Drop images or a folder here\n\nCtrl+O opens images,  Ctrl+Shift+O a folder"
+Shown = tuple[NDArray[np.uint8], Segmentation | None, NDArray[np.float32] | None]
+
+
+class MainWindow(QMainWindow):
+    """The app on one bundle.
+
+    Args:
+        bundle: of the target openvino.
+        device: that OpenVINO lists, or AUTO.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "CPU") -> None:
+        super().__init__()
+        self.bundle, self.contract = bundle, bundle.contract
+        self.engine, self.worker = Engine(bundle), Worker()
+        self.opened: Opened | None = None
+        self.current: tuple[Document, int] | None = None
+        self.results: dict[Document, dict[int, Segmentation]] = {}
+        self._image: NDArray[np.uint8] | None = None
+        self._segmentation: Segmentation | None = None
+        self._scaled: NDArray[np.float32] | None = None
+        self._batch_total = self._batch_done = self._batch_failed = 0
+        self._build()
+        self.worker.done.connect(self._finished)
+        self.worker.failed.connect(self._failed)
+        self.worker.skipped.connect(self._skipped)
+        self.worker.start()
+        self.controls.set_devices(list_devices(), device)
+        self.open_device(device)
+
+    # Layout
+
+    def _build(self) -> None:
+        self.setWindowTitle(f"S2M-Net segmentation - {self.bundle.folder.name}")
+        self.resize(1280, 800)
+        self.setAcceptDrops(True)
+        outputs = self.contract.values["output"]["shape"][1]
+        self.canvas, self.queue = Canvas(), QueuePanel()
+        self.controls = ControlPanel(self.contract.threshold, outputs == 1)
+        self.canvas.hint = HINT
+        self.slice_slider = QSlider(Qt.Orientation.Horizontal)
+        self.slice_slider.setAccessibleName("slice")
+        self.slice_slider.setToolTip("Slice (Page Up, Page Down)")
+        self.slice_text = QLabel()
+        self.slice_row = QWidget()
+        row = QHBoxLayout(self.slice_row)
+        row.addWidget(self.slice_slider, 1)
+        row.addWidget(self.slice_text)
+        middle = QWidget()
+        column = QVBoxLayout(middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.canvas, 1)
+        column.addWidget(self.slice_row)
+        centre = QWidget()
+        across = QHBoxLayout(centre)
+        across.setContentsMargins(0, 0, 0, 0)
+        across.setSpacing(0)
+        across.addWidget(self.queue)
+        across.addWidget(middle, 1)
+        across.addWidget(self.controls)
+        self.setCentralWidget(centre)
+        self._build_tools()
+        self.message, self.zoom_text = label(name="quiet"), QLabel()
+        notice = label(NOTICE, "notice")
+        notice.setWordWrap(False)
+        self.statusBar().addWidget(notice)
+        self.statusBar().addWidget(self.message, 1)
+        self.statusBar().addPermanentWidget(self.zoom_text)
+        self.slice_row.hide()
+        self.controls.model.setText(self._model_text())
+        self.queue.chosen.connect(lambda document: self.show_slice(document, document.first_shown))
+        self.queue.run.clicked.connect(self.segment_all)
+        self.queue.cancel.clicked.connect(self.cancel)
+        self.queue.export.clicked.connect(self.choose_export)
+        self.queue.clear.clicked.connect(self.clear)
+        self.slice_slider.valueChanged.connect(self._slice_moved)
+        self.controls.overlay_changed.connect(self._draw_overlay)
+        self.controls.threshold_changed.connect(self._decide)
+        self.controls.device.currentIndexChanged.connect(lambda: self.open_device(self.controls.device.currentData()))
+        self.controls.compare.clicked.connect(self.measure_devices)
+        self.canvas.zoomed.connect(lambda zoom: self.zoom_text.setText(f"{zoom:.0%}  "))
+        self._labels: NDArray[np.uint8] | None = None
+        self._enable()
+
+    def _build_tools(self) -> None:
+        bar = QToolBar("actions")
+        bar.setMovable(False)
+        self.addToolBar(bar)
+        actions: list[tuple[str, str, Any, bool]] = [
+            ("Open images...", "Ctrl+O", self.choose_images, True),
+            ("Open folder...", "Ctrl+Shift+O", self.choose_folder, True),
+            ("Samples", "Ctrl+Shift+S", self.open_samples, True),
+            ("Fit", "Ctrl+0", self.canvas.fit, True),
+            ("Segment all", "Ctrl+R", self.segment_all, False),
+            ("Export", "Ctrl+E", self.choose_export, False),
+            ("Cancel", "Esc", self.cancel, False),
+            ("Show overlay", "O", self.controls.shown.toggle, False),
+            ("Next slice", "PgDown", lambda: self.slice_slider.triggerAction(_ADD), False),
+            ("Previous slice", "PgUp", lambda: self.slice_slider.triggerAction(_SUBTRACT), False),
+        ]
+        for text, keys, called, visible in actions:
+            action = QAction(text, self)
+            action.setShortcut(QKeySequence(keys))
+            action.setToolTip(f"{text} ({keys})")
+            action.triggered.connect(lambda _=False, called=called: called())
+            self.addAction(action)
+            if visible:
+                bar.addAction(action)
+        room = QWidget()
+        room.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        bar.addWidget(room)
+        self.badge = QLabel()
+        self.badge.setObjectName("badge")
+        self.badge.setAccessibleName("self-test")
+        bar.addWidget(self.badge)
+
+    def _model_text(self) -> str:
+        values = self.contract.values
+        provenance = values["checkpoint"]["provenance"]
+        size = self.contract.preprocessing.size
+        return "\n".join(
+            (
+                f"{Path(values['checkpoint']['file']).stem}, {size} x {size}",
+                f"{self.contract.precision}, spectral filter as {self.contract.spectral}",
+                f"trained on {provenance.get('dataset', 'unknown data')}",
+                f"OpenVINO {values['tools'].get('openvino', '')}, s2m-edge {values['s2m_edge_version']}",
+            )
+        )
+
+    def _set_badge(self, text: str, colour: str, tip: str = "") -> None:
+        self.badge.setText(text)
+        self.badge.setStyleSheet(f"background: {colour};")
+        self.badge.setToolTip(tip)
+
+    @property
+    def ready(self) -> bool:
+        """Whether masks may be shown: a device is open and its self-test passed."""
+        return self.opened is not None and self.opened.passed
+
+    @property
+    def busy(self) -> bool:
+        return self._batch_total > 0
+
+    def _enable(self) -> None:
+        some = self.queue.list.count() > 0
+        self.queue.run.setEnabled(self.ready and some and not self.busy)
+        self.queue.cancel.setEnabled(self.busy)
+        self.queue.export.setEnabled(self.ready and not self.busy and any(self.results.values()))
+        self.queue.clear.setEnabled(some and not self.busy)
+        self.controls.device.setEnabled(not self.busy)
+        self.controls.compare.setEnabled(not self.busy)
+
+    # Devices
+
+    def open_device(self, device: str) -> None:
+        """Load the network there and run the self-test; what was segmented elsewhere is dropped."""
+        self.opened = None
+        self.results.clear()
+        for document in self.queue.documents():
+            self.queue.set_state(document, "waiting")
+        self._set_badge("testing...", AMBER)
+        self.controls.latency.setText(f"loading on {device}")
+        self._show_nothing_segmented()
+        self._enable()
+        self.worker.cancel("show")
+        self.worker.submit(Job("open", lambda: self.engine.open(device), device))
+
+    def measure_devices(self) -> None:
+        """Measure every device in turn."""
+        for row in range(self.controls.device.count()):
+            device = self.controls.device.itemData(row)
+            self.controls.set_latency(device, "measuring...")
+            self.worker.submit(Job("measure", lambda device=device: self.engine.measure(device), device))
+
+    def _opened(self, opened: Opened) -> None:
+        self.opened = opened
+        figures = f"largest probability error {opened.error:.1e}, mask agreement {opened.agreement:.5f}"
+        tip = f"{len(opened.images)} golden inputs against the reference: {figures}"
+        if opened.passed:
+            self._set_badge("Self-test passed", GREEN, tip)
+            self.message.setText(tip)
+        else:
+            self._set_badge("Self-test FAILED: no masks", RED, "\n".join((tip, *opened.breaches)))
+            self.message.setText(f"No masks on this device. {(opened.breaches or ('no golden inputs',))[0]}")
+        self.controls.latency.setText(f"{opened.description}\nmedian {opened.milliseconds:.0f} ms per image")
+        self.controls.set_latency(opened.device, f"{opened.milliseconds:.0f} ms")
+        if self.current is not None:
+            self.show_slice(*self.current)
+
+    # Documents
+
+    def choose_images(self) -> None:
+        suffixes = " ".join(f"*{suffix}" for suffix in IMAGE_SUFFIXES)
+        names, _ = QFileDialog.getOpenFileNames(self, "Open images", "", f"Images ({suffixes});;All files (*)")
+        self.open_paths([Path(name) for name in names])
+
+    def choose_folder(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Open a folder of images")
+        self.open_paths([Path(name)] if name else [])
+
+    def open_samples(self) -> None:
+        """The bundled pictures of the kind that the checkpoint was trained on."""
+        from s2m_edge.samples import sample_images
+
+        domain = self.contract.values["checkpoint"]["provenance"].get("domain")
+        self.open_paths(sample_images(domain) or sample_images(None))
+
+    def open_paths(self, paths: list[Path]) -> None:
+        """Open files and folders; what is open already stays once."""
+        if paths:
+            self.worker.submit(Job("documents", lambda: open_documents(paths)))
+
+    def _add_documents(self, documents: list[Document], failures: list[Exception]) -> None:
+        known = set(self.queue.documents())
+        new = [document for document in dict.fromkeys(documents) if document not in known]
+        for document in new:
+            self.queue.add_document(document)
+        if failures:
+            more = f" ({len(failures) - 1} more)" if len(failures) > 1 else ""
+            self.message.setText(f"{failures[0]}{more}")
+        if self.current is None and self.queue.list.count():
+            self.queue.list.setCurrentRow(0)
+        self._enable()
+
+    def clear(self) -> None:
+        """Close everything."""
+        self.worker.cancel("show")
+        self.queue.list.clear()
+        self.results.clear()
+        self.current = None
+        self._image = None
+        self.canvas.show_picture(None)
+        self.slice_row.hide()
+        self._show_nothing_segmented()
+        self._enable()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 - Qt's name
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802 - Qt's name
+        self.open_paths([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])
+
+    # One picture
+
+    def show_slice(self, document: Document, index: int) -> None:
+        """Show a slice, segmented; the network runs where that was not done yet."""
+        self.current = (document, index)
+        self.slice_row.setVisible(document.slices > 1)
+        self.slice_slider.blockSignals(True)
+        self.slice_slider.setRange(0, document.slices - 1)
+        self.slice_slider.setValue(index)
+        self.slice_slider.blockSignals(False)
+        self.slice_text.setText(f"slice {index + 1} of {document.slices}")
+        self._show_nothing_segmented()
+        self.canvas.wait_for(document.path.name)
+        self.worker.cancel("show")
+        known, segments = self.results.get(document, {}).get(index), self.ready
+
+        def work() -> Shown:
+            image = self.engine.read(document.path, index)
+            found = known or (self.engine.segment(image) if segments else None)
+            return image, found, None if found is None else found.in_picture_size()
+
+        self.worker.submit(Job("show", work, (document, index)))
+
+    def _slice_moved(self, index: int) -> None:
+        if self.current is not None:
+            self.show_slice(self.current[0], index)
+
+    def _show_nothing_segmented(self) -> None:
+        self._segmentation = self._scaled = self._labels = None
+        self.canvas.show_overlay(None)
+        self.controls.areas.setText("-")
+        self.controls.details.setText("")
+
+    def _present(self, key: tuple[Document, int], shown: Shown) -> None:
+        image, found, scaled = shown
+        if found is not None and self.ready:
+            self._note(key, found)
+        if key != self.current:
+            return
+        self._image = image
+        self.canvas.show_picture(image)
+        self._show_nothing_segmented()
+        if found is not None and self.ready:
+            self._segmentation, self._scaled = found, scaled
+            self._decide()
+
+    def _note(self, key: tuple[Document, int], found: Segmentation) -> None:
+        document, index = key
+        done = self.results.setdefault(document, {})
+        done[index] = found
+        time = f", {found.network_milliseconds:.0f} ms"
+        self.queue.set_state(document, f"segmented{time}" if len(done) == document.slices else f"{len(done)} segmented")
+        self._enable()
+
+    def _decide(self) -> None:
+        """Labels and areas at the threshold."""
+        if self._scaled is None or self._segmentation is None:
+            return
+        self._labels = labels_of(self._scaled, self.controls.chosen_threshold)
+        pixels = self._labels.size
+        lines = []
+        for number, entry in enumerate(self.contract.classes, start=1):
+            area = int((self._labels == number).sum())
+            lines.append(f"{entry.name} {area / pixels:.1%}")
+        self.controls.areas.setText("\n".join(lines))
+        found = self._segmentation
+        areas = ", ".join(
+            f"{int((self._labels == number).sum()):,}" for number in range(1, len(self.contract.classes) + 1)
+        )
+        self.controls.details.setText(
+            f"{areas} of {pixels:,} pixels ({found.width} x {found.height})\n"
+            f"network {found.network_milliseconds:.0f} ms, in all {found.milliseconds:.0f} ms"
+        )
+        self._draw_overlay()
+
+    def _draw_overlay(self) -> None:
+        controls = self.controls
+        if self._labels is None or not controls.shown.isChecked():
+            self.canvas.show_overlay(None)
+            return
+        opacity = controls.opacity.value() / 100
+        self.canvas.show_overlay(
+            overlay_pixels(self._labels, self.contract.classes, opacity, controls.fills, controls.outlines)
+        )
+
+    # The batch
+
+    def segment_all(self) -> None:
+        """Segment every picture and slice that is not segmented yet."""
+        if not self.ready or self.busy:
+            return
+        wanted = [
+            (document, index)
+            for document in self.queue.documents()
+            for index in range(document.slices)
+            if index not in self.results.get(document, {})
+        ]
+        self._batch_total, self._batch_done, self._batch_failed = len(wanted), 0, 0
+        for document, index in wanted:
+            if index == 0:
+                self.queue.set_state(document, "queued")
+            self.worker.submit(
+                Job(
+                    "segment",
+                    lambda document=document, index=index: self.engine.segment(self.engine.read(document.path, index)),
+                    (document, index),
+                    urgent=False,
+                )
+            )
+        self._step(0, "" if wanted else "everything is segmented")
+        self._enable()
+
+    def cancel(self) -> None:
+        """Stop the batch or the export after the picture in work."""
+        self.worker.cancel("segment")
+        self.worker.cancel("export")
+
+    def _step(self, count: int, end: str = "") -> None:
+        self._batch_done += count
+        self.queue.set_progress(
+            self._batch_done, self._batch_total, f"{self._batch_done} of {self._batch_total}" if self.busy else ""
+        )
+        if self._batch_done >= self._batch_total:
+            failed = f", {self._batch_failed} could not be read" if self._batch_failed else ""
+            if self._batch_total:
+                self.message.setText(end or f"{self._batch_done - self._batch_failed} segmented{failed}")
+            self._batch_total = 0
+            self.queue.set_progress(0, 0)
+            self._enable()
+
+    # Export
+
+    def choose_export(self) -> None:
+        if not self.queue.export.isEnabled():
+            return
+        name = QFileDialog.getExistingDirectory(self, "Export masks, overlays and results.csv to")
+        if name:
+            self.export_to(Path(name))
+
+    def export_to(self, folder: Path) -> None:
+        """Write what was segmented."""
+        assert self.opened is not None
+        results = [(document, dict(slices)) for document, slices in self.results.items() if slices]
+        self._batch_total, self._batch_done, self._batch_failed = sum(len(slices) for _, slices in results), 0, 0
+        self.queue.set_progress(0, self._batch_total, "exporting")
+        contract, device, threshold = self.contract, self.opened.description, self.controls.chosen_threshold
+        stopped = self.worker.cancellation("export")
+        job = Job(
+            "export",
+            lambda: export_results(folder, results, contract, device, threshold, stopped=stopped),
+        )
+        self.worker.submit(job)
+        self._enable()
+
+    # The worker's answers
+
+    def _finished(self, job: Job, result: Any) -> None:
+        if job.kind == "open":
+            if job.key == self.controls.device.currentData():
+                self._opened(result)
+        elif job.kind == "measure":
+            self.controls.set_latency(job.key, f"{result.milliseconds:.0f} ms{'' if result.passed else ', FAILED'}")
+        elif job.kind == "documents":
+            self._add_documents(*result)
+        elif job.kind == "show":
+            self._present(job.key, result)
+        elif job.kind == "segment":
+            self._note(job.key, result)
+            self._step(1)
+        elif job.kind == "export":
+            exported: Exported = result
+            self._step(self._batch_total, f"exported {exported.pictures} to {exported.folder}")
+            if exported.stopped:
+                self.message.setText(f"export stopped after {exported.pictures}")
+        self._enable()
+
+    def _failed(self, job: Job, reason: str) -> None:
+        self.message.setText(reason)
+        self.message.setToolTip(reason)
+        if job.kind == "open" and job.key == self.controls.device.currentData():
+            self._set_badge("not loaded: no masks", RED, reason)
+            self.controls.latency.setText(reason)
+        elif job.kind == "measure":
+            self.controls.set_latency(job.key, "not loaded")
+        elif job.kind in ("show", "segment"):
+            self.queue.set_state(job.key[0], "cannot be read", reason)
+            if job.kind == "segment":
+                self._batch_failed += 1
+                self._step(1)
+            elif job.key == self.current:
+                self.canvas.show_picture(None)
+                self._show_nothing_segmented()
+        elif job.kind == "export":
+            self._step(self._batch_total, reason)
+        self._enable()
+
+    def _skipped(self, job: Job) -> None:
+        if job.kind == "segment":
+            document = job.key[0]
+            done = len(self.results.get(document, {}))
+            self.queue.set_state(document, f"{done} segmented" if done else "cancelled")
+            self._step(1, "cancelled")
+        elif job.kind == "export":
+            self._step(self._batch_total, "cancelled")
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        self.worker.finish()
+        super().closeEvent(event)
+
+
+_ADD, _SUBTRACT = QSlider.SliderAction.SliderSingleStepAdd, QSlider.SliderAction.SliderSingleStepSub

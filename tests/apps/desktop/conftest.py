@@ -1,0 +1,99 @@
+"""Fixtures: the desktop app's window without a screen, on a small bundle."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s2m_edge.checkpoint import read_header
+from s2m_edge.model import S2MNet
+from s2m_edge.samples import sample_images
+from s2m_edge.targets.bundle import Bundle, open_bundle
+from s2m_edge.targets.export import export_bundle
+from s2m_edge.targets.registry import find_target
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+
+@pytest.fixture(scope="session")
+def application() -> Any:
+    """The one QApplication of this process."""
+    pytest.importorskip(
+        "PySide6.QtWidgets", reason="PySide6, or a library that it needs, is missing", exc_type=ImportError
+    )
+    from PySide6.QtWidgets import QApplication
+
+    from s2m_edge.apps.desktop.style import apply_style
+
+    found = QApplication.instance() or QApplication([])
+    assert isinstance(found, QApplication)
+    apply_style(found)
+    return found
+
+
+@pytest.fixture(scope="session")
+def desktop_folder(small_checkpoint: Path, small_model: S2MNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An OpenVINO bundle at 96 x 96."""
+    pytest.importorskip("openvino")
+    out = tmp_path_factory.mktemp("desktop") / "small"
+    export_bundle(
+        find_target("openvino"),
+        small_model,
+        read_header(small_checkpoint),
+        precision="float32",
+        spectral="matmul",
+        images=sample_images("polyp"),
+        out=out,
+    )
+    return out
+
+
+@pytest.fixture
+def desktop_bundle(desktop_folder: Path) -> Bundle:
+    return open_bundle(desktop_folder)
+
+
+Until = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture(scope="session")
+def until(application: Any) -> Until:
+    """Runs the window's events until something holds."""
+    from PySide6.QtTest import QTest
+
+    def wait(condition: Callable[[], object], seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "it did not come about"
+            QTest.qWait(10)
+
+    return wait
+
+
+@pytest.fixture
+def open_window(application: Any, until: Until) -> Iterator[Callable[[Bundle], Any]]:
+    """Opens windows; they are closed afterwards."""
+    from s2m_edge.apps.desktop.window import MainWindow
+
+    opened: list[MainWindow] = []
+
+    def make(bundle: Bundle) -> MainWindow:
+        window = MainWindow(bundle)
+        opened.append(window)
+        window.show()
+        until(lambda: window.opened is not None)
+        return window
+
+    yield make
+    for window in opened:
+        window.close()
+
+
+@pytest.fixture
+def window(open_window: Callable[[Bundle], Any], desktop_bundle: Bundle) -> Any:
+    return open_window(desktop_bundle)
