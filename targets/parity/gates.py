@@ -26,6 +26,7 @@ class Gate:
 GATES: dict[Precision, Gate] = {
     "float32": Gate(probability_error=1e-4, mask_agreement=0.9999, mask_dice=None),
     "float16": Gate(probability_error=None, mask_agreement=0.999, mask_dice=0.998),
+    "int8": Gate(probability_error=None, mask_agreement=0.98, mask_dice=0.9),
 }
 
 
