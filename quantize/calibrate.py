@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,6 +15,21 @@ from s2m_edge.quantized.config import HIGHEST, LOWEST
 from s2m_edge.quantized.layers import activation_quantizers, quantized_convolutions
 
 Progress = Callable[[int, int], None]
+
+
+def histogram_observer() -> Callable[[], torch.nn.Module]:
+    """Makes torchao's observers of int8 activations; importing it logs of its own optional libraries."""
+    disabled = logging.root.manager.disable
+    logging.disable(max(disabled, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from torchao.quantization.pt2e import HistogramObserver
+    finally:
+        logging.disable(disabled)
+    return lambda: HistogramObserver(
+        dtype=torch.int8, qscheme=torch.per_tensor_affine, quant_min=LOWEST, quant_max=HIGHEST
+    )
 
 
 def calibrate(network: S2MNet, images: Sequence[Tensor], progress: Progress = lambda done, total: None) -> None:
@@ -29,8 +46,7 @@ def calibrate(network: S2MNet, images: Sequence[Tensor], progress: Progress = la
     Raises:
         ImageError: no images, or a value that is not finite.
     """
-    from torchao.quantization.pt2e import HistogramObserver
-
+    observer = histogram_observer()
     if not images:
         raise ImageError("there are no images to calibrate with", "Give --data an image folder.")
     chosen = [(name, q) for name, q in activation_quantizers(network) if q.mode == "quantize"]
@@ -38,9 +54,7 @@ def calibrate(network: S2MNet, images: Sequence[Tensor], progress: Progress = la
     try:
         for _, quantizer in chosen:
             quantizer.mode = "off" if quantizer.fixed is not None else "observe"
-            quantizer.observer = HistogramObserver(
-                dtype=torch.int8, qscheme=torch.per_tensor_affine, quant_min=LOWEST, quant_max=HIGHEST
-            )
+            quantizer.observer = observer()
         for layer in rounding:
             layer.enabled = False
         with torch.inference_mode():

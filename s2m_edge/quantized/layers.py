@@ -93,6 +93,12 @@ class QuantizedConv2d(nn.Conv2d):
         self.to(convolution.weight)
         self.follow_weights()
 
+    def train(self, mode: bool = True) -> QuantizedConv2d:
+        """Leaving training mode, the scales follow the weights a last time: the optimizer moved them since."""
+        if self.training and not mode:
+            self.follow_weights()
+        return super().train(mode)
+
     @torch.no_grad()
     def follow_weights(self) -> None:
         """Set every channel's scale so that its largest weight is the largest that there is."""

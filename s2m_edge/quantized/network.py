@@ -55,7 +55,7 @@ def quantized_network(model: S2MNet, config: QuantizationConfig | None = None) -
     assert isinstance(last_block, QuantizedDecoder)
     network.head = nn.Sequential(*_head_layers(network.head, last_block.project[-1], config))
     _leave_in_float(network, config)
-    return network
+    return network.eval()
 
 
 def _head_layers(head: nn.Sequential, before: nn.Module, config: QuantizationConfig) -> list[nn.Module]:
