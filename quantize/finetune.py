@@ -1,4 +1,4 @@
-"""Fine-tuning with fake quantization: the weights learn to live with being rounded, activation ranges stay as calibrated."""
+"""Fine-tuning with fake quantization: weights learn to live with being rounded; activation ranges stay calibrated."""
 
 from __future__ import annotations
 

@@ -25,9 +25,7 @@ Notify = Callable[[str, int, int], None]
 def require_float(header: CheckpointHeader) -> None:
     """Raise CheckpointError if the checkpoint is quantized already."""
     if header.quantization is not None:
-        raise CheckpointError(
-            f"{header.path} is quantized already", "Give the float checkpoint that it was made from."
-        )
+        raise CheckpointError(f"{header.path} is quantized already", "Give the float checkpoint that it was made from.")
 
 
 def require_torchao() -> None:

@@ -14,13 +14,12 @@ def export(
         typer.Option("--target", "-t", help="executorch, coreml, openvino, onnx, or all; give it more than once."),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(
+        Path | None,
+        typer.Option(
             help="Checkpoint file, or a bundled one: polyp, vessel, left-ventricle, and for int8 polyp-int8 and so on."
         ),
     ] = None,
-    precision: Annotated[
-        str, typer.Option(help="float32, float16, or int8 of a quantized checkpoint.")
-    ] = "float32",
+    precision: Annotated[str, typer.Option(help="float32, float16, or int8 of a quantized checkpoint.")] = "float32",
     spectral: Annotated[
         str | None,
         typer.Option(help="matmul (constant matrices) or custom (one op); the target's default if left out."),

@@ -9,7 +9,21 @@ from typing import Any
 import typer
 
 from s2m_edge import __version__
-from s2m_edge.cli import benchmark, data, doctor, evaluate, export, info, parity, predict, quantize, reference, targets, train
+from s2m_edge.cli import (
+    benchmark,
+    data,
+    doctor,
+    evaluate,
+    export,
+    gate,
+    info,
+    parity,
+    predict,
+    quantize,
+    reference,
+    targets,
+    train,
+)
 from s2m_edge.errors import S2MEdgeError
 
 INTERRUPTED = 130
@@ -44,6 +58,7 @@ TRAINING, DEPLOYMENT, LOOKING = "Train and evaluate", "Deploy", "Look"
 app.add_typer(data.app, name="data", rich_help_panel=TRAINING)
 app.command("train", rich_help_panel=TRAINING)(train.train)
 app.command("quantize", rich_help_panel=TRAINING)(quantize.quantize)
+app.command("gate", rich_help_panel=TRAINING)(gate.gate)
 app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
 app.add_typer(reference.app, name="reference", rich_help_panel=TRAINING)
 app.command("export", rich_help_panel=DEPLOYMENT)(export.export)

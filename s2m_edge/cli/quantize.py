@@ -122,9 +122,7 @@ def _calibrate(
 
     quantization = QuantizationConfig(weight_limit=weight_limit)
     model = load_float(header)
-    chosen = read_calibration_set(
-        data, header.config, preset=preset, count=count, patches=recipe_of(header).patches
-    )
+    chosen = read_calibration_set(data, header.config, preset=preset, count=count, patches=recipe_of(header).patches)
     with console.progress_bar("quantize") as update:
         network = calibrated_network(model, chosen, quantization, update)
     dice = float_dice(model, chosen)

@@ -116,7 +116,7 @@ class QuantizedConv2d(nn.Conv2d):
         limit = self.weight_limit
         return torch.fake_quantize_per_channel_affine(self.weight, self.weight_scale, zeros, 0, -limit, limit)
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - nn.Conv2d's name
+    def forward(self, input: Tensor) -> Tensor:
         if not self.enabled:
             return super().forward(input)
         if self.training:

@@ -28,9 +28,7 @@ class QuantizeDequantize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         operations = torch.ops.quantized_decomposed
-        return operations.dequantize_per_tensor(
-            operations.quantize_per_tensor(x, *self.numbers), *self.numbers
-        )
+        return operations.dequantize_per_tensor(operations.quantize_per_tensor(x, *self.numbers), *self.numbers)
 
 
 class DequantizingConv2d(nn.Module):

@@ -42,6 +42,8 @@ class CoreMLExporter(Exporter):
 
         if request.precision == "float16":
             request = for_half_precision(request)
+        elif request.precision == "int8":
+            request = replace(request, model=with_half_precision_epsilons(request.model))
         image = _image_type(request)
         program = _exported_program(request)
         if request.spectral == "custom":
@@ -97,7 +99,7 @@ def _exported_program(request: LoweringRequest) -> torch.export.ExportedProgram:
 def _compute_precision(request: LoweringRequest) -> Any:
     import coremltools as ct
 
-    return ct.precision.FLOAT16 if request.precision == "float16" else ct.precision.FLOAT32
+    return ct.precision.FLOAT32 if request.precision == "float32" else ct.precision.FLOAT16
 
 
 def _image_type(request: LoweringRequest) -> Any:
