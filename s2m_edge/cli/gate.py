@@ -30,9 +30,9 @@ def gate(
     out: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Hold int8 to its accuracy on labelled images, stage by stage: float, decomposed, fake-quantized, converted, runtime.
+    """Hold int8 to its accuracy on labelled images, stage by stage.
 
-    Exits with 1 if a gate fails, and names the first stage that breaks.
+    The stages are float, decomposed, fake-quantized, converted and runtime. Exits with 1 if a gate fails, and names the first stage that breaks.
     """
     from s2m_edge.checkpoint import bundled_with_hash, load_model, read_header
     from s2m_edge.cli import console

@@ -48,8 +48,8 @@ def quantize(
 ) -> None:
     """Make an int8 checkpoint of a float one. Every target's int8 artifact derives from that one file.
 
-    Ranges come from training images of DATA; the checkpoint records which, with their hashes. Fine-tuning keeps the best
-    network by validation Dice, and an interrupted one goes on with --resume.
+    Ranges come from training images of DATA; the checkpoint records which, with their hashes. Fine-tuning keeps the
+    best network by validation Dice, and an interrupted one goes on with --resume.
     """
     from s2m_edge.checkpoint import QUANTIZED_SUFFIX, read_header
     from s2m_edge.cli import console
@@ -128,8 +128,8 @@ def _calibrate(
     dice = float_dice(model, chosen)
     if dice < STRANGE:
         console.status.print(
-            f"[yellow]warning:[/] on the calibration images the float network's Dice is {dice:.2f}: are they of the kind "
-            "that it was trained on?"
+            f"[yellow]warning:[/] on the calibration images the float network's Dice is {dice:.2f}: are they of the "
+            "kind that it was trained on?"
         )
     start = out / "start.safetensors" if out.is_dir() else out
     save_calibrated(start, network, header, chosen, quantization)

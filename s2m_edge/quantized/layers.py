@@ -1,4 +1,4 @@
-"""Fake-quantized layers: float tensors that hold only values which int8 can hold, with gradients passed straight through."""
+"""Fake-quantized layers: float tensors of values that int8 can hold, with gradients passed straight through."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From S2M-Net to its fake-quantized form, which is an S2MNet too: everything that runs, lowers or scores one takes it."""
+"""From S2M-Net to its fake-quantized form, an S2MNet too: whatever runs, lowers or scores one takes it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def quantized_network(model: S2MNet, config: QuantizationConfig | None = None) -
 
 
 def _head_layers(head: nn.Sequential, before: nn.Module, config: QuantizationConfig) -> list[nn.Module]:
-    """The head's layers; `before` rounded what comes in, and rounds the enlarged map, to no effect but a clear graph."""
+    """The head's layers; `before` rounded what comes in, and rounds the enlarged map too, which tells a backend its type."""
     upsample, first, activation, second, second_activation, last = head
     assert isinstance(first, nn.Conv2d)
     assert isinstance(second, nn.Conv2d)

@@ -1,4 +1,4 @@
-"""Where int8 loses accuracy: the same labelled images through every stage from the float network to the edge runtime."""
+"""Where int8 loses accuracy: the same labelled images through every stage, float network to edge runtime."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ FLOAT, DECOMPOSED, FAKE_QUANTIZED, CONVERTED, RUNTIME = STAGES = (
     "converted",
     "runtime",
 )
-"""The trained network; its blocks rebuilt with BatchNorm folded, the spectral filter as matrices and quantizers off; the
-int8 checkpoint in PyTorch; the integer operations that are handed to a backend, in PyTorch; a bundle's artifact."""
+"""The trained network; the same with BatchNorm folded, the spectral filter as matrices and quantizers off; the int8
+checkpoint in PyTorch; the integer operations that are handed to a backend, in PyTorch; a bundle's artifact."""
 
 REFERENCES = {DECOMPOSED: FLOAT, FAKE_QUANTIZED: FLOAT, CONVERTED: FAKE_QUANTIZED, RUNTIME: FAKE_QUANTIZED}
 Progress = Callable[[str, int, int], None]
