@@ -32,7 +32,8 @@ def gate(
 ) -> None:
     """Hold int8 to its accuracy on labelled images, stage by stage.
 
-    The stages are float, decomposed, fake-quantized, converted and runtime. Exits with 1 if a gate fails, and names the first stage that breaks.
+    The stages are float, decomposed, fake-quantized, converted and runtime.
+    Exits with 1 if a gate fails, and names the first stage that breaks.
     """
     from s2m_edge.checkpoint import bundled_with_hash, load_model, read_header
     from s2m_edge.cli import console

@@ -59,7 +59,7 @@ def quantized_network(model: S2MNet, config: QuantizationConfig | None = None) -
 
 
 def _head_layers(head: nn.Sequential, before: nn.Module, config: QuantizationConfig) -> list[nn.Module]:
-    """The head's layers; `before` rounded what comes in, and rounds the enlarged map too, which tells a backend its type."""
+    """The head's layers; `before` rounded what comes in, and rounds the enlarged map too, so that its type is known."""
     upsample, first, activation, second, second_activation, last = head
     assert isinstance(first, nn.Conv2d)
     assert isinstance(second, nn.Conv2d)
