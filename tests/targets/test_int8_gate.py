@@ -112,3 +112,30 @@ def test_checkpoints_that_do_not_belong_together_are_refused(small_checkpoints):
     with pytest.raises(CheckpointError, match="float checkpoint"):
         require_origin(other, quantized)
     assert load_model(small_checkpoints[True]).config.size == 96
+
+
+@pytest.mark.slow
+def test_the_bundled_int8_polyp_network_keeps_its_gates_on_real_pictures_at_full_size(polyp_images, tmp_path, capsys):
+    from s2m_edge.cli.main import main
+    from s2m_edge.targets.export import export_bundle
+
+    target = find_target("openvino")
+    made = export_bundle(
+        target,
+        load_model("polyp-int8"),
+        read_header("polyp-int8"),
+        precision="int8",
+        spectral="matmul",
+        images=polyp_images[:6],
+        out=tmp_path / "bundle",
+    )
+    assert made.artifact_bytes < 6_500_000
+    data = write_sample_folder(tmp_path / "data", ["test", "test", "test"], "polyp")
+    out = tmp_path / "gate.json"
+    with pytest.raises(SystemExit) as caught:
+        main(["gate", "polyp-int8", str(made.folder), "--data", str(data), "--out", str(out)])
+    assert not caught.value.code, capsys.readouterr().err
+    values = json.loads(out.read_text())
+    assert values["passed"] is True
+    assert [entry["stage"] for entry in values["stages"]] == list(STAGES)
+    assert values["stages"][0]["dice"]["mean"] > 0.5
