@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from s2m_edge.precision import Precision
 from s2m_edge.targets.parity.compare import ImageParity
-
-if TYPE_CHECKING:
-    from s2m_edge.targets.parity.stages import Difference
+from s2m_edge.targets.parity.difference import Difference
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from s2m_edge.errors import CheckpointError, ParityError
 from s2m_edge.targets.evaluation.evaluate import Evaluation, evaluate_samples
 from s2m_edge.targets.evaluation.intervals import summarise
 from s2m_edge.targets.evaluation.predictors import Predictor, bundle_predictor, checkpoint_predictor
+from s2m_edge.targets.parity.difference import Difference, StageResult, difference
 from s2m_edge.targets.parity.gates import ACCURACY_GATES, AccuracyGate, accuracy_breaches
 from s2m_edge.versions import tool_versions
 
@@ -36,44 +37,6 @@ checkpoint in PyTorch; the integer operations that are handed to a backend, in P
 
 REFERENCES = {DECOMPOSED: FLOAT, FAKE_QUANTIZED: FLOAT, CONVERTED: FAKE_QUANTIZED, RUNTIME: FAKE_QUANTIZED}
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """One stage's figures, and against its reference.
-
-    Attributes:
-        stage: of `STAGES`; name: of the checkpoint or bundle; title, verdict, device: what ran.
-        dice, hd95: per image; nan where HD95 is undefined.
-    """
-
-    stage: str
-    name: str
-    title: str
-    verdict: str
-    device: str
-    images: tuple[str, ...]
-    dice: tuple[float, ...]
-    hd95: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One stage against another on the same images.
-
-    Attributes:
-        mean_dice: difference of the means, negative where the later stage is worse.
-        worst_dice: the most negative difference on one image; worst_image: that image.
-        mean_hd95: difference of the means over images where both are defined, in pixels.
-    """
-
-    stage: str
-    name: str
-    reference: str
-    mean_dice: float
-    worst_dice: float
-    worst_image: str
-    mean_hd95: float
 
 
 def stage_networks(model: S2MNet, float_model: S2MNet) -> dict[str, S2MNet]:
@@ -151,22 +114,6 @@ def _result(stage: str, name: str, predictor: Predictor, evaluation: Evaluation)
         tuple(image.name for image in evaluation.images),
         tuple(image.figure("dice") for image in evaluation.images),
         tuple(image.figure("hd95") for image in evaluation.images),
-    )
-
-
-def difference(later: StageResult, earlier: StageResult) -> Difference:
-    """`later` minus `earlier`; both over the same images."""
-    gaps = np.subtract(later.dice, earlier.dice)
-    distances = [b - a for a, b in zip(earlier.hd95, later.hd95, strict=True) if not (math.isnan(a) or math.isnan(b))]
-    worst = int(np.argmin(gaps))
-    return Difference(
-        later.stage,
-        later.name,
-        earlier.stage,
-        float(gaps.mean()),
-        float(gaps[worst]),
-        later.images[worst],
-        float(np.mean(distances)) if distances else 0.0,
     )
 
 

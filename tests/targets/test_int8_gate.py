@@ -12,12 +12,11 @@ from s2m_edge.checkpoint import load_model, read_header
 from s2m_edge.errors import CheckpointError, ParityError
 from s2m_edge.targets.bundle import open_bundle
 from s2m_edge.targets.evaluation.evaluate import split_samples
+from s2m_edge.targets.parity.difference import StageResult, difference
 from s2m_edge.targets.parity.gates import ACCURACY_GATES
 from s2m_edge.targets.parity.stages import (
     STAGES,
-    StageResult,
     StagesReport,
-    difference,
     measure_stages,
     require_origin,
 )
