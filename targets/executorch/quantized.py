@@ -16,8 +16,8 @@ from s2m_edge.targets.rewrites import (
     SplitDepthwise,
     layer_norm_as_convolutions,
     replace_modules,
-    spectral_as_matmul,
 )
+from s2m_edge.targets.rewrites.compact_spectral import compact_spectral
 from s2m_edge.targets.rewrites.depthwise import is_seven_by_seven_depthwise
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class RepeatedPixels(nn.Module):
 def prepare_quantized(model: S2MNet, spectral: SpectralLowering = "matmul") -> nn.Module:
     """A copy of a fake-quantized network with probabilities and integer operations, every other operator delegable."""
     channels = model.config.encoder_channels[0]
-    network = spectral_as_matmul(model) if spectral == "matmul" else model
+    network = compact_spectral(model) if spectral == "matmul" else model
     if network.config.mixer_stages:
         network = layer_norm_as_convolutions(network)
     network = replace_modules(network, nn.Upsample, lambda _: RepeatedPixels(channels))

@@ -20,6 +20,7 @@ from s2m_edge.targets.openvino.kernels import ask_for_blocked_kernels
 from s2m_edge.targets.openvino.naming import convert_with_module_names
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import spectral_as_matmul
+from s2m_edge.targets.rewrites.compact_spectral import compact_spectral
 
 if TYPE_CHECKING:
     import openvino
@@ -49,6 +50,7 @@ class OpenVINOExporter(Exporter):
         # In "custom" the op that the network calls stays one opaque node of the exported program.
         network = request.model if custom else spectral_as_matmul(request.model)
         if request.precision == "int8":
+            network = request.model if custom else compact_spectral(request.model)
             # The frontend folds a dequantization of constants, to int8 and to no use; a product it keeps.
             network = with_integer_operations(network, weights="multiply")
         return self._convert(network, request, extensions)

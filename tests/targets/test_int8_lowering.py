@@ -94,3 +94,15 @@ def test_the_graph_handed_to_backends_computes_what_the_fake_quantized_network_d
         expected = network(image).numpy()
         assert np.allclose(with_integer_operations(network)(image).numpy(), expected, atol=1e-5)
         assert np.allclose(with_integer_operations(network, "multiply")(image).numpy(), expected, atol=1e-5)
+
+
+def test_the_compact_spectral_branch_is_the_filter(small_models):
+    from s2m_edge.blocks import SpectralBranch
+    from s2m_edge.targets.rewrites.compact_spectral import CompactSpectralBranch
+
+    branches = [module for module in small_models[False].modules() if isinstance(module, SpectralBranch)]
+    generator = torch.Generator().manual_seed(2)
+    for branch, length in zip(branches, (48, 24, 12, 6, 3), strict=True):
+        x = torch.randn(2, branch.filter.shape[0], length, length, generator=generator)
+        with torch.inference_mode():
+            assert torch.allclose(CompactSpectralBranch(branch, length)(x), branch(x), atol=1e-4)
