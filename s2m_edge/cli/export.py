@@ -14,11 +14,12 @@ def export(
         typer.Option("--target", "-t", help="executorch, coreml, openvino, onnx, or all; give it more than once."),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Checkpoint file, or a bundled one: polyp, vessel, left-ventricle.")
+        Path | None,
+        typer.Option(
+            help="Checkpoint file, or a bundled one: polyp, vessel, left-ventricle; int8 takes their quantized forms."
+        ),
     ] = None,
-    precision: Annotated[
-        str, typer.Option(help="float32 or float16 (s2m-edge targets lists who has which).")
-    ] = "float32",
+    precision: Annotated[str, typer.Option(help="float32, float16, or int8 of a quantized checkpoint.")] = "float32",
     spectral: Annotated[
         str | None,
         typer.Option(help="matmul (constant matrices) or custom (one op); the target's default if left out."),
@@ -35,10 +36,12 @@ def export(
     A bundle holds the artifact, contract.json, golden.safetensors and parity.json. A failed parity gate exits with 1
     and publishes nothing.
     """
+    from s2m_edge.checkpoint import quantized_counterpart, read_header
     from s2m_edge.cli import console
     from s2m_edge.cli.options import parse_precision, parse_spectral, parse_targets
     from s2m_edge.errors import ParityError, S2MEdgeError
     from s2m_edge.files import require_writable
+    from s2m_edge.targets.base import require_fitting_precision
     from s2m_edge.targets.export import bundle_name, export_bundle, require_replaceable
 
     # Everything that can be refused is refused before the first second of work.
@@ -48,6 +51,11 @@ def export(
     for entry in chosen:
         entry.require_capability(wanted, asked or entry.default_lowering)
         entry.require_backend()
+    header = read_header(checkpoint)
+    if wanted == "int8" and header.quantization is None:
+        checkpoint = quantized_counterpart(header) or checkpoint
+        header = read_header(checkpoint)
+    require_fitting_precision(wanted, header.quantization is not None, header.path.name)
     pictures_folder = console.choose_images(images, None) if images is not None else None
     require_writable(out)
     model, header = console.open_checkpoint(checkpoint, size)

@@ -8,10 +8,15 @@ from typing import Any, ClassVar
 
 import torch
 
+from s2m_edge.blocks import SpectralSpatialMixer
 from s2m_edge.errors import LoweringError
 from s2m_edge.imaging.preprocess import Preprocessing
+from s2m_edge.model import S2MNet
+from s2m_edge.quantized import is_quantized
+from s2m_edge.quantized.lower import with_integer_operations
 from s2m_edge.targets.base import INPUT_NAME, OUTPUT_NAME, Exporter, LoweringRequest, TensorInterface
 from s2m_edge.targets.coreml.composite import register_spectral_filter
+from s2m_edge.targets.coreml.compress import compress_weights
 from s2m_edge.targets.coreml.half import round_kernels, with_exact_half_input, with_half_precision_epsilons
 from s2m_edge.targets.coreml.metadata import write_metadata
 from s2m_edge.targets.coreml.quiet import quiet_conversion
@@ -19,6 +24,8 @@ from s2m_edge.targets.deployed import DeployedNetwork, example_input
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import fold_batch_norm, spectral_as_matmul
 
+WEIGHTS_ALONE = ("int8-weights", "palette6")
+HALF_PRECISIONS = ("float16", *WEIGHTS_ALONE)
 DEBUG_MAPPING = "executorch_debug_handle_mapping.json"
 
 
@@ -39,8 +46,11 @@ class CoreMLExporter(Exporter):
         with quiet_backend():
             import coremltools as ct
 
-        if request.precision == "float16":
+        if request.precision in HALF_PRECISIONS:
             request = for_half_precision(request)
+        elif request.precision == "int8" and not has_quantized_mixers(request.model):
+            # A rounded tensor in front of a LayerNorm cannot be scaled without its quantizer.
+            request = replace(request, model=with_half_precision_epsilons(request.model))
         image = _image_type(request)
         program = _exported_program(request)
         if request.spectral == "custom":
@@ -55,6 +65,8 @@ class CoreMLExporter(Exporter):
                 outputs=[ct.TensorType(name=OUTPUT_NAME, dtype=float)],
                 skip_model_load=True,
             )
+            if request.precision in WEIGHTS_ALONE:
+                model = compress_weights(model, request.precision)
         write_metadata(model, request)
         return model
 
@@ -64,6 +76,12 @@ class CoreMLExporter(Exporter):
             lowered.save(str(path))
         # A note for ExecuTorch's debugger, which is no part of the package's Manifest.
         (path / DEBUG_MAPPING).unlink(missing_ok=True)
+
+
+def has_quantized_mixers(network: S2MNet) -> bool:
+    """Whether an SSTM has quantizers inside, which the default configuration does not."""
+    mixers = [module for module in network.modules() if isinstance(module, SpectralSpatialMixer)]
+    return any(is_quantized(mixer) for mixer in mixers)
 
 
 def for_half_precision(request: LoweringRequest) -> LoweringRequest:
@@ -84,6 +102,8 @@ def _exported_program(request: LoweringRequest) -> torch.export.ExportedProgram:
     network = request.model
     if request.spectral == "matmul":
         network = spectral_as_matmul(network)
+    if request.precision == "int8":
+        network = with_integer_operations(network)
     deployed = DeployedNetwork(network).eval()
     with torch.no_grad(), quiet_backend():
         exported = torch.export.export(deployed, (example_input(request.model),))

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from s2m_edge.imaging.preprocess import Preprocessing
+from s2m_edge.quantized.lower import with_integer_operations
 from s2m_edge.targets.base import ARTIFACT_STEM, Exporter, LoweringRequest, TensorInterface
 from s2m_edge.targets.deployed import DeployedNetwork, example_image
 from s2m_edge.targets.half_storage import halved
@@ -19,6 +20,7 @@ from s2m_edge.targets.openvino.kernels import ask_for_blocked_kernels
 from s2m_edge.targets.openvino.naming import convert_with_module_names
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import spectral_as_matmul
+from s2m_edge.targets.rewrites.compact_spectral import compact_spectral
 
 if TYPE_CHECKING:
     import openvino
@@ -46,7 +48,12 @@ class OpenVINOExporter(Exporter):
         custom = request.spectral == "custom"
         extensions = [build_extension()] if custom else []  # first, because this is what may be missing
         # In "custom" the op that the network calls stays one opaque node of the exported program.
-        return self._convert(request.model if custom else spectral_as_matmul(request.model), request, extensions)
+        network = request.model if custom else spectral_as_matmul(request.model)
+        if request.precision == "int8":
+            network = request.model if custom else compact_spectral(request.model)
+            # The frontend folds a dequantization of constants, to int8 and to no use; a product it keeps.
+            network = with_integer_operations(network, weights="multiply")
+        return self._convert(network, request, extensions)
 
     def lower_network(self, network: nn.Module, request: LoweringRequest) -> openvino.Model:
         return self._convert(network, request, [])
@@ -69,10 +76,11 @@ class OpenVINOExporter(Exporter):
 
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         """Write `path` (.xml) and the weights beside it (.bin)."""
-        if request.precision == "float16":
+        if request.precision in ("float16", "int8"):  # of int8, what stays float
             _store_weights_as_float16(lowered)
         import_openvino().save_model(lowered, path, compress_to_fp16=False)
-        ask_for_blocked_kernels(path)
+        if request.precision != "int8":  # int8 has kernels of its own (on some processors AMX), and no such choice
+            ask_for_blocked_kernels(path)
 
 
 def _store_weights_as_float16(model: openvino.Model) -> None:
