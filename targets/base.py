@@ -152,6 +152,7 @@ class Runner(ABC):
     """
 
     verdict: Verdict = "executed"
+    remark: str = ""
     device: str = "cpu"
 
     def __init__(
