@@ -148,6 +148,7 @@ class Runner(ABC):
 
     Attributes:
         verdict: what running it proves.
+        remark: what the figures are of, where they are not the artifact's own.
         device: what it ran on, for reports.
     """
 
