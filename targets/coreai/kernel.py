@@ -58,7 +58,7 @@ def metal_kernel() -> Any:
         torch_defn=definition,
         metal_params=[
             MetalParameter("group", "uint3", "threadgroup_position_in_grid"),
-            MetalParameter("thread", "uint", "thread_index_in_threadgroup"),
+            MetalParameter("thread_index", "uint", "thread_index_in_threadgroup"),
         ],
         template_dtypes={"x": STORAGE},
     )

@@ -4,7 +4,7 @@
 //   x        B x C x H x W of STORAGE            y        the same
 //   rows     H x 2*M1, columns  W x 2*M2         the basis of each axis: cosines, then sines, orthonormal
 //   direct   P, crossed  Q, C x M1 x M2          the gains of spectral.py
-//   group    channel, batch                      thread   0 .. THREADS - 1
+//   group    channel, batch                      thread_index  0 .. THREADS - 1
 // A tensor's indices run from the innermost axis to the outermost: x[w, h, c, b]. Sums are kept in float32.
 //
 // A map passes through threadgroup memory twice, TILE rows at a time; its spectrum stays there in between. Along the
@@ -19,7 +19,7 @@ threadgroup float partial[TILE][2 * MOST_FREQUENCIES];
 threadgroup float spectrum[2 * MOST_FREQUENCIES][2 * MOST_FREQUENCIES];
 
 const int width = int(x.get_extent(0)), height = int(x.get_extent(1));
-const int channel = int(group.x), batch = int(group.y), self = int(thread);
+const int channel = int(group.x), batch = int(group.y), self = int(thread_index);
 const int m2 = int(direct.get_extent(0)), m1 = int(direct.get_extent(1));
 const int half_width = width / 2 + 1;
 
