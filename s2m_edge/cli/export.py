@@ -11,7 +11,9 @@ import typer
 def export(
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", "-t", help="executorch, coreml, coreai, openvino, onnx, or all; give it more than once."),
+        typer.Option(
+            "--target", "-t", help="executorch, coreml, coreai, openvino, onnx, or all; give it more than once."
+        ),
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Checkpoint file, or a bundled one: polyp, vessel, left-ventricle.")

@@ -46,7 +46,9 @@ def make_plan(
     remarks: list[str] = []
     for target in TARGETS if targets is None else targets:
         if targets is None and target.slow_runtime:
-            remarks.append(f"left out: the runtime of {target.name} here is {target.slow_runtime}; -t {target.name} asks")
+            remarks.append(
+                f"left out: the runtime of {target.name} here is {target.slow_runtime}; -t {target.name} asks"
+            )
             continue
         lowerings = spectral or [entry.name for entry in target.lowerings if not entry.missing]
         asked = [Combination(target, precision, lowering) for precision in precisions for lowering in lowerings]

@@ -13,7 +13,6 @@ def import_operations() -> ModuleType:
     coreai.authoring has to come first: the two import each other.
     """
     with quiet_coreai():
-        import coreai.authoring
         from coreai._compiler.dialects import coreai as operations
 
     return operations

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from s2m_edge.targets.base import INPUT_NAME, OUTPUT_NAME, Exporter, LoweringRequest, TensorInterface
-from s2m_edge.targets.coreai.lowerings import decomposition_table, register_lowerings
 from s2m_edge.targets.coreai.kernel import metal_kernel, require_kernel_fits, run_as_kernel
+from s2m_edge.targets.coreai.lowerings import decomposition_table, register_lowerings
 from s2m_edge.targets.coreai.quiet import quiet_coreai
 from s2m_edge.targets.coreai.spectral import with_constant_filters
 from s2m_edge.targets.coreml.half import round_kernels, with_exact_half_input

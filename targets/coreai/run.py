@@ -26,17 +26,17 @@ from s2m_edge.targets.quiet import quiet_native
 EXPORT_AGAIN = "Export it again, or copy the whole .aimodel folder of one export."
 PROGRAM, PROGRAM_HASH = "main.mlirb", "main.hash"
 TWIN_REMARK = (
-    "The Metal kernel itself was not executed: it needs macOS 27 or iOS 27 on an Apple GPU. The figures are those of the "
-    "composite twin, executed: the same saved program with each kernel call replaced by constant matrices."
+    "The Metal kernel itself was not executed: it needs macOS 27 or iOS 27 and an Apple GPU. The figures are those of "
+    "the composite twin, executed: the same saved program with each kernel call replaced by constant matrices."
 )
 
 
 class CoreAIRunner(Runner):
     """An asset in Core AI's runtime, whose calls are asynchronous: they are awaited on a thread of the runner's own.
 
-    Away from macOS 27 the runtime is an interpreter that executes every operation of Core AI but Metal kernels. An asset
-    that calls one is then represented by its composite twin (`twin.py`), and the verdict is "converted, not executed".
-    The runtime takes no number of threads.
+    Away from macOS 27 the runtime is an interpreter that executes every operation here but Metal kernels. An asset that
+    calls one is then represented by its composite twin (`twin.py`), and the verdict is "converted, not executed". The
+    runtime takes no number of threads.
 
     Attributes:
         kernel_calls: calls of Metal kernels in the asset.
@@ -60,7 +60,6 @@ class CoreAIRunner(Runner):
 
         native = SpecializationOptions.is_supported()
         asset = AIModelAsset.load(self.artifact)
-        self._check_interface(asset)
         self.kernel_calls = count_kernel_calls(asset.program)
         self._loop = EventLoopThread()
         self._close = weakref.finalize(self, self._loop.close)
@@ -73,20 +72,27 @@ class CoreAIRunner(Runner):
                 self.remark = TWIN_REMARK
             with quiet_native():
                 model = self._loop.run(self._loop.resources.enter_async_context(asset.executable()))
+                if FUNCTION not in model.function_names:
+                    raise LoweringError(f"{self.artifact} has no function {FUNCTION}", EXPORT_AGAIN)
                 self._function = model.load_function(FUNCTION)
+        self._check_interface(self._function.desc)
         where = f"{platform.system()} {platform.machine()}"
         self.device = f"Core AI (macOS {platform.mac_ver()[0]})" if native else f"Core AI interpreter (CPU, {where})"
 
-    def _check_interface(self, asset: Any) -> None:
+    def _check_interface(self, description: Any) -> None:
         size, channels = self.preprocessing.size, self.preprocessing.channels
         self._input_shape = (size, size, channels)
-        summary = asset.summary(include_statistics=False)
-        if summary is None or FUNCTION not in summary.function_names:
-            raise LoweringError(f"{self.artifact} has no function {FUNCTION}", EXPORT_AGAIN)
-        found = [summary.function_inputs(FUNCTION), summary.function_outputs(FUNCTION)]
-        names = [name for ports in found for name, _ in ports]
-        if names != [self.interface.input_name, self.interface.output_name]:
-            raise LoweringError(f"{self.artifact} has the tensors {names}", EXPORT_AGAIN)
+        names = [*description.input_names, *description.output_names]
+        expected = [self.interface.input_name, self.interface.output_name]
+        if names != expected:
+            raise LoweringError(f"{self.artifact} has the tensors {names}, not {expected}", EXPORT_AGAIN)
+        port = description.input_descriptor(self.interface.input_name)
+        if tuple(port.shape) != (1, *self._input_shape) or port.dtype != "uint8":
+            raise LoweringError(
+                f"{self.artifact} takes {port.dtype} pictures of {list(port.shape)}, the contract says uint8 of "
+                f"{[1, *self._input_shape]}",
+                EXPORT_AGAIN,
+            )
 
     def predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
         if fitted.shape != self._input_shape or fitted.dtype != np.uint8:

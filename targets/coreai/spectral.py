@@ -4,8 +4,8 @@ With the basis D = [cosines, sines] of an axis (`s2m_edge.spectral.dft`), height
 
     T = Dh' x Dw        Z = gains(T)        y = Dh Z Dw'
 
-The four blocks of T, cc, cs, sc and ss (the height's part first), share one gain P and one cross gain Q, so that is what
-is stored, a quarter of what the tiled form of the other targets takes:
+The four blocks of T, cc, cs, sc and ss (the height's part first), share one gain P and one cross gain Q, so that is
+what is stored, a quarter of what the tiled form of the other targets takes:
 
     Z_cc = P cc - Q ss    Z_cs = P cs + Q sc    Z_sc = P sc + Q cs    Z_ss = P ss - Q cc
 """

@@ -1,4 +1,4 @@
-"""The Metal kernel's body, compiled as C++ through a shim, computes the definition; what a GPU does with it is not seen.
+"""The Metal kernel's body, compiled as C++ through a shim, computes the definition; a GPU is not seen.
 
 Each thread of a threadgroup is a thread of the system here, barriers are barriers, and every index is checked, so that
 arithmetic, indexing and synchronisation are those of the source. Metal's compiler and an Apple GPU take no part.
