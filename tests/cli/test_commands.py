@@ -24,7 +24,7 @@ def test_help_names_every_command_and_imports_no_torch():
         "import sys; from s2m_edge.cli.main import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'monai', 'coremltools', 'coreai', 'coreai_torch', 'openvino', 'onnx', 'executorch'}\n"
+        "heavy = {'torch', 'numpy', 'monai', 'coremltools', 'coreai', 'openvino', 'onnx', 'executorch'}\n"
         "heavy &= set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
