@@ -9,7 +9,20 @@ from typing import Any
 import typer
 
 from s2m_edge import __version__
-from s2m_edge.cli import benchmark, data, doctor, evaluate, export, info, parity, predict, reference, targets, train
+from s2m_edge.cli import (
+    benchmark,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    info,
+    parity,
+    predict,
+    reference,
+    targets,
+    train,
+)
 from s2m_edge.errors import S2MEdgeError
 
 INTERRUPTED = 130
@@ -49,6 +62,7 @@ app.command("export", rich_help_panel=DEPLOYMENT)(export.export)
 app.command("parity", rich_help_panel=DEPLOYMENT)(parity.parity)
 app.command("predict", rich_help_panel=DEPLOYMENT)(predict.predict)
 app.command("benchmark", rich_help_panel=DEPLOYMENT)(benchmark.benchmark)
+app.add_typer(demo.app, name="demo", rich_help_panel=DEPLOYMENT)
 app.command("targets", rich_help_panel=LOOKING)(targets.targets)
 app.command("info", rich_help_panel=LOOKING)(info.info)
 app.command("doctor", rich_help_panel=LOOKING)(doctor.doctor)

@@ -1,0 +1,57 @@
+import S2MEdgeKit
+import SwiftUI
+
+/// What the app runs, and where it came from.
+@MainActor
+struct ModelView: View {
+    @Environment(AppModel.self) private var model
+
+    var body: some View {
+        List {
+            if model.choices.count > 1 {
+                Section("Models in this app") {
+                    ForEach(model.choices) { choice in
+                        Button { Task { await model.select(choice) } } label: {
+                            HStack {
+                                Text(choice.name)
+                                Spacer()
+                                if choice == model.current { Image(systemName: "checkmark").accessibilityLabel("chosen") }
+                            }
+                        }
+                    }
+                }
+            }
+            if let contract = model.contract {
+                Section("Model") {
+                    LabeledContent("Name", value: contract.modelName)
+                    LabeledContent("Target", value: contract.target)
+                    LabeledContent("Precision", value: contract.precision)
+                    LabeledContent("Spectral filter", value: contract.spectral)
+                    LabeledContent("Picture", value: size(contract))
+                    LabeledContent("Classes", value: contract.classes.map(\.name).joined(separator: ", "))
+                    LabeledContent("Exported by", value: "s2m-edge \(contract.toolkitVersion)")
+                    LabeledContent("Device", value: Sharing.device)
+                }
+                Section("SHA-256, checked when the app started") {
+                    hash("checkpoint", contract.checkpoint.sha256)
+                    ForEach(contract.artifact.sha256.sorted { $0.key < $1.key }, id: \.key) { hash($0.key, $0.value) }
+                }
+                Section("Intended use") {
+                    Text(contract.intendedUse)
+                    Text(contract.notice).bold()
+                }
+            }
+        }
+    }
+
+    private func size(_ contract: Contract) -> String {
+        "\(contract.preprocessing.size) x \(contract.preprocessing.size), \(contract.input.colour)"
+    }
+
+    private func hash(_ name: String, _ value: String) -> some View {
+        VStack(alignment: .leading) {
+            Text(name).font(.footnote)
+            Text(value).font(.caption2.monospaced()).foregroundStyle(.secondary).textSelection(.enabled)
+        }
+    }
+}

@@ -1,0 +1,133 @@
+import Foundation
+
+/// The contract's preprocessing: stretch to the network's size, grey by luma where it takes one channel, normalise.
+public struct Preprocessing: Decodable, Equatable, Sendable {
+    /// Height and width that the network takes.
+    public let size: Int
+    /// 3 (RGB) or 1 (grey).
+    public let channels: Int
+    public let fit: String
+    /// From 0...255 to the range that mean and standard deviation refer to.
+    public let scale: Double
+    public let mean: [Double]
+    public let standardDeviation: [Double]
+
+    enum CodingKeys: String, CodingKey {
+        case size, channels, fit, scale, mean
+        case standardDeviation = "standard_deviation"
+    }
+
+    var firstProblem: String? {
+        if channels != 1 && channels != 3 { return "\(channels) channels" }
+        if fit != "stretch" { return "the fit \(fit), which this app does not know" }
+        if !(scale > 0) { return "a scale of \(scale)" }
+        if mean.count < channels || standardDeviation.count < channels { return "too few means or deviations" }
+        if standardDeviation.contains(where: { !($0 > 0) }) { return "a standard deviation that is not positive" }
+        return nil
+    }
+}
+
+/// A picture in the network's size: size x size x channels, 8 bits.
+public struct FittedPicture: Equatable, Sendable {
+    public let size: Int
+    public let channels: Int
+    public let pixels: [UInt8]
+
+    public init(size: Int, channels: Int, pixels: [UInt8]) {
+        precondition(pixels.count == size * size * channels)
+        self.size = size
+        self.channels = channels
+        self.pixels = pixels
+    }
+}
+
+/// ITU-R BT.601.
+private let luma: (Float, Float, Float) = (0.299, 0.587, 0.114)
+
+extension Preprocessing {
+    /// Stretch a picture to the network's size, rounded half up to 8 bits.
+    public func fitToNetwork(_ picture: Picture) -> FittedPicture {
+        // One row of the picture at a time: as planes of floats a photograph of 12 megapixels would take 146 MB.
+        let narrowed = narrow(picture)
+        let fitted = resampleRows(
+            narrowed, planes: channels, height: picture.height, width: size, toHeight: size
+        )
+        let area = size * size
+        let pixels = [UInt8](unsafeUninitializedCapacity: area * channels) { target, count in
+            for channel in 0..<channels {
+                for place in 0..<area {
+                    let value = min(max(fitted[channel * area + place], 0), 255)
+                    target[place * channels + channel] = UInt8(value + 0.5)
+                }
+            }
+            count = area * channels
+        }
+        return FittedPicture(size: size, channels: channels, pixels: pixels)
+    }
+
+    /// Channels x height x size: the columns of a picture resized.
+    private func narrow(_ picture: Picture) -> [Float] {
+        let columns = ResampleAxis(from: picture.width, to: size)
+        let (width, height) = (picture.width, picture.height)
+        return [Float](unsafeUninitializedCapacity: channels * height * size) { narrowed, count in
+            picture.pixels.withUnsafeBufferPointer { pixels in
+                var row = [Float](repeating: 0, count: width * channels)
+                row.withUnsafeMutableBufferPointer { row in
+                    for y in 0..<height {
+                        loadRow(pixels, y: y, width: width, into: row)
+                        for channel in 0..<channels {
+                            let into = (channel * height + y) * size
+                            for target in 0..<size {
+                                var sum: Float = 0
+                                var place = channel * width + columns.firstSource[target]
+                                for tap in columns.begin[target]..<columns.begin[target + 1] {
+                                    sum += columns.weights[tap] * row[place]
+                                    place += 1
+                                }
+                                narrowed[into + target] = sum
+                            }
+                        }
+                    }
+                }
+            }
+            count = channels * height * size
+        }
+    }
+
+    /// One row as planes of floats, or as luma, unrounded.
+    private func loadRow(
+        _ pixels: UnsafeBufferPointer<UInt8>, y: Int, width: Int, into row: UnsafeMutableBufferPointer<Float>
+    ) {
+        var from = y * width * 3
+        if channels == 1 {
+            for x in 0..<width {
+                row[x] =
+                    luma.0 * Float(pixels[from]) + luma.1 * Float(pixels[from + 1]) + luma.2 * Float(pixels[from + 2])
+                from += 3
+            }
+        } else {
+            for x in 0..<width {
+                row[x] = Float(pixels[from])
+                row[width + x] = Float(pixels[from + 1])
+                row[2 * width + x] = Float(pixels[from + 2])
+                from += 3
+            }
+        }
+    }
+
+    /// (pixel * scale - mean) / standard deviation, 1 x channels x size x size, for networks that do not normalise inside.
+    public func normalise(_ fitted: FittedPicture) -> [Float] {
+        let area = fitted.size * fitted.size
+        return [Float](unsafeUninitializedCapacity: area * channels) { target, count in
+            for channel in 0..<channels {
+                let (mean, deviation) = (Float(mean[channel]), Float(standardDeviation[channel]))
+                let scale = Float(scale)
+                for place in 0..<area {
+                    let value = Float(fitted.pixels[place * channels + channel]) * scale
+                    target[channel * area + place] = (value - mean) / deviation
+                }
+            }
+            count = area * channels
+        }
+    }
+}

@@ -1,0 +1,123 @@
+"""`s2m-edge demo`: the apps. Each command imports its own app when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from s2m_edge.apps.mobile import MobileApp
+
+app = typer.Typer(help="Start an app on an exported bundle, exporting it first if need be.", no_args_is_help=True)
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+@app.command("web")
+def web(
+    bundles: Annotated[
+        list[Path] | None,
+        typer.Argument(help="ONNX bundle folders to offer; by default those of --checkpoint and --precision."),
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(help="Checkpoint file, or a bundled one: polyp (default), vessel, left-ventricle. Repeatable."),
+    ] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="float32, float16 or all; all that the ONNX target has by default.")
+    ] = None,
+    exports: Annotated[Path, typer.Option(help="Folder where bundles are looked for and exported to.")] = Path(
+        "exports"
+    ),
+    port: Annotated[
+        int | None, typer.Option(help="Port on 127.0.0.1; 8352 by default, or a free one if that is taken.", min=0)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write app and bundles as a static site to this folder instead of serving.")
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the app again even if it is up to date.")] = False,
+) -> None:
+    """Serve the web app with its models on this machine's loopback address, until Ctrl-C.
+
+    Builds the app with npm when that has not been done. Nothing leaves this machine.
+    """
+    from s2m_edge.apps.web.command import run_web_demo
+    from s2m_edge.cli.options import parse_each, parse_precision
+    from s2m_edge.precision import PRECISIONS
+
+    run_web_demo(
+        bundles=bundles or [],
+        checkpoints=checkpoint or [None],
+        precisions=parse_each(precision, PRECISIONS, parse_precision),
+        exports=exports,
+        port=port,
+        out=out,
+        open_browser=browser,
+        rebuild=rebuild,
+    )
+
+
+MobileCheckpoint = Annotated[
+    list[Path] | None,
+    typer.Option(help="Checkpoint file, or a bundled one: polyp (default), vessel, left-ventricle. Repeatable."),
+]
+MobileExports = Annotated[Path, typer.Option(help="Folder where bundles are looked for and exported to.")]
+
+
+@app.command("ios")
+def ios(
+    checkpoint: MobileCheckpoint = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="Of the Core ML bundle; float16 by default. Repeatable.")
+    ] = None,
+    exports: MobileExports = Path("exports"),
+) -> None:
+    """Put Core ML bundles into the iOS app, and say how to build it.
+
+    The bundles that an earlier call put there are replaced.
+    """
+    from s2m_edge.apps.mobile import IOS
+
+    _prepare_mobile(IOS, checkpoint, precision, exports)
+
+
+@app.command("android")
+def android(
+    checkpoint: MobileCheckpoint = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="Of the ExecuTorch bundle; float32 by default. Repeatable.")
+    ] = None,
+    exports: MobileExports = Path("exports"),
+) -> None:
+    """Put ExecuTorch bundles into the Android app, and say how to build it.
+
+    The bundles that an earlier call put there are replaced.
+    """
+    from s2m_edge.apps.mobile import ANDROID
+
+    _prepare_mobile(ANDROID, checkpoint, precision, exports)
+
+
+def _prepare_mobile(app: MobileApp, checkpoint: list[Path] | None, precision: list[str] | None, exports: Path) -> None:
+    from s2m_edge.apps.mobile import next_steps, prepare_mobile_demo
+    from s2m_edge.cli import console
+    from s2m_edge.cli.options import parse_each, parse_precision
+    from s2m_edge.contract import NOTICE
+    from s2m_edge.precision import PRECISIONS
+
+    precisions = parse_each(precision, PRECISIONS, parse_precision)
+    with console.progress_bar(f"demo {app.name}") as update:
+        placed = prepare_mobile_demo(app, checkpoint or [None], precisions, exports, notify=update)
+    for folder in placed:
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        console.output.print(f"in place: {folder} ({size / 1e6:.1f} MB)", markup=False)
+    console.output.print(f"\nNext, {app.needs}:", markup=False)
+    for command, what in next_steps(app):
+        console.output.print(f"  [bold]{command}[/]  ({what})")
+    console.output.print(f"\n{NOTICE}")
