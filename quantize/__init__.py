@@ -1,1 +1,1 @@
-"""The room of quantization, imported as s2m_edge.quantize. Nothing lives here in this version: float networks only."""
+"""The room of quantization, imported as s2m_edge.quantize: calibration, fine-tuning, sensitivity."""

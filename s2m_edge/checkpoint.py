@@ -2,6 +2,10 @@
 
 Matrices are stored as float16, vectors (biases, normalisation, statistics) as float32; the network itself computes in
 float32. The metadata holds two JSON texts, `config` and `provenance`, and a format version.
+
+An int8 checkpoint (format version 2) holds the fake-quantized network: a third JSON text, `quantization`, quantized
+weights as int8 beside one float32 scale per output channel, and a scale and a zero point per activation. Every target's
+int8 artifact derives from this one file.
 """
 
 from __future__ import annotations
@@ -21,14 +25,21 @@ if TYPE_CHECKING:
     import torch
 
     from s2m_edge.model import S2MNet
+    from s2m_edge.quantized import QuantizationConfig
 
 FORMAT = "s2m-edge-checkpoint"
 FORMAT_VERSION = 1
+QUANTIZED_FORMAT_VERSION = 2
 ASSETS = Path(__file__).parent / "assets"
 BUNDLED_CHECKPOINTS = {
     "polyp": ASSETS / "checkpoints" / "s2mnet-polyp-352.safetensors",
     "vessel": ASSETS / "checkpoints" / "s2mnet-vessel-256.safetensors",
     "left-ventricle": ASSETS / "checkpoints" / "s2mnet-left-ventricle-256.safetensors",
+}
+QUANTIZED_SUFFIX = "-int8"
+BUNDLED_CHECKPOINTS |= {
+    f"{name}{QUANTIZED_SUFFIX}": path.with_stem(f"{path.stem}{QUANTIZED_SUFFIX}")
+    for name, path in BUNDLED_CHECKPOINTS.items()
 }
 """The checkpoints that come with the package; every command takes their names in place of a file."""
 FILTER_SUFFIX = ".mixer.spectral.filter"
@@ -48,6 +59,7 @@ class CheckpointHeader:
         provenance: where the weights come from: dataset, split, recipe, figures, tool versions (JSON values).
         sha256: of the file.
         tensors: number of tensors; parameters: number of values.
+        quantization: what is quantized and how (`QuantizationConfig.to_dict`); None of a float checkpoint.
     """
 
     path: Path
@@ -56,6 +68,7 @@ class CheckpointHeader:
     sha256: str
     tensors: int
     parameters: int
+    quantization: dict[str, Any] | None = None
 
 
 def save_checkpoint(path: Path, model: S2MNet, provenance: Mapping[str, Any]) -> None:
@@ -88,17 +101,53 @@ def record_provenance(path: Path, entries: Mapping[str, Any]) -> None:
     from safetensors.torch import load_file, save
 
     header = read_header(path)
-    metadata = _metadata(header.config, {**header.provenance, **entries})
+    metadata = _metadata(header.config, {**header.provenance, **entries}, header.quantization)
     write_bytes(header.path, save(load_file(header.path), metadata=metadata))
 
 
-def _metadata(config: S2MNetConfig, provenance: Mapping[str, Any]) -> dict[str, str]:
-    return {
+def save_quantized_checkpoint(
+    path: Path, model: S2MNet, quantization: QuantizationConfig, provenance: Mapping[str, Any]
+) -> None:
+    """Write a calibrated fake-quantized network; beside first, then renamed.
+
+    Args:
+        model: of `quantized_network(..., quantization)`.
+
+    Raises:
+        CheckpointError: a value is not finite.
+        OutputError: the place cannot be written, or the disk is full.
+    """
+    import torch
+    from safetensors.torch import save
+
+    from s2m_edge.quantized.layers import quantized_convolutions
+
+    integers = {f"{name}.weight": layer.integers() for name, layer in quantized_convolutions(model) if layer.enabled}
+    tensors: dict[str, torch.Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        value = integers.get(name, tensor).detach().cpu().contiguous(memory_format=torch.contiguous_format)
+        if value.is_floating_point():
+            value = value.half() if value.dim() > 1 else value.float()
+            if not torch.isfinite(value).all():
+                raise CheckpointError(f"the tensor {name} is not finite in {value.dtype}", "Quantize again.")
+        tensors[name] = value.clone()  # a quantizer of two blocks is stored by both names
+    metadata = _metadata(model.config, provenance, quantization.to_dict())
+    write_bytes(Path(path), save(tensors, metadata=metadata))
+
+
+def _metadata(
+    config: S2MNetConfig, provenance: Mapping[str, Any], quantization: Mapping[str, Any] | None = None
+) -> dict[str, str]:
+    metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
         "config": json.dumps(config.to_dict()),
         "provenance": json.dumps(dict(provenance)),
     }
+    if quantization is not None:
+        metadata["format_version"] = str(QUANTIZED_FORMAT_VERSION)
+        metadata["quantization"] = json.dumps(dict(quantization))
+    return metadata
 
 
 def locate_checkpoint(path: str | Path | None = None) -> Path:
@@ -154,15 +203,17 @@ def read_header(path: str | Path | None = None) -> CheckpointHeader:
     try:
         version = int(metadata["format_version"])
         config_values, provenance = json.loads(metadata["config"]), json.loads(metadata["provenance"])
+        quantization = json.loads(metadata["quantization"]) if "quantization" in metadata else None
     except (KeyError, ValueError):
         raise CheckpointError(f"{path} has damaged metadata", "Copy the checkpoint again.") from None
-    if version > FORMAT_VERSION:
+    if version > QUANTIZED_FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} was written by a newer s2m-edge (checkpoint format {version}, this one reads {FORMAT_VERSION})",
+            f"{path} was written by a newer s2m-edge (checkpoint format {version}, this one reads up to "
+            f"{QUANTIZED_FORMAT_VERSION})",
             "Update s2m-edge.",
         )
     config = S2MNetConfig.from_dict(config_values)
-    return CheckpointHeader(path, config, provenance, file_sha256(path), len(names), parameters)
+    return CheckpointHeader(path, config, provenance, file_sha256(path), len(names), parameters, quantization)
 
 
 def _resample_filters(
@@ -179,7 +230,7 @@ def _resample_filters(
 
 
 def load_model(path: str | Path | None = None, *, size: int | None = None) -> S2MNet:
-    """The network of a checkpoint, float32, on the CPU, in eval mode.
+    """The network of a checkpoint, float32, on the CPU, in eval mode. Of an int8 checkpoint, the fake-quantized one.
 
     Args:
         path: a checkpoint, or the name of a bundled one; the one for polyps by default.
@@ -200,6 +251,8 @@ def load_model(path: str | Path | None = None, *, size: int | None = None) -> S2
         tensors = load_file(header.path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{header.path} cannot be read ({error})", "Copy the checkpoint again.") from None
+    if header.quantization is not None:
+        return _load_quantized(header, tensors, size)
     tensors = {name: tensor.float() for name, tensor in tensors.items()}
     config = header.config
     if size is not None and size != config.size:
@@ -212,7 +265,33 @@ def load_model(path: str | Path | None = None, *, size: int | None = None) -> S2
             stacklevel=2,
         )
         config = resized
-    model = S2MNet(config)
+    return _with_tensors(S2MNet(config), tensors, header)
+
+
+def _load_quantized(header: CheckpointHeader, tensors: dict[str, torch.Tensor], size: int | None) -> S2MNet:
+    """The fake-quantized network, its weights the rounded ones."""
+    import torch
+
+    from s2m_edge.model import S2MNet
+    from s2m_edge.quantized import QuantizationConfig, quantized_network
+
+    assert header.quantization is not None
+    if size is not None and size != header.config.size:
+        raise CheckpointError(
+            f"{header.path} is quantized for {header.config.size} x {header.config.size}, not for {size} x {size}",
+            "Leave --size out, or quantize the float checkpoint at that size.",
+        )
+    whole: dict[str, torch.Tensor] = {}
+    for name, tensor in tensors.items():
+        scale = tensors.get(f"{name.removesuffix('weight')}weight_scale")
+        if tensor.dtype == torch.int8 and scale is not None:
+            tensor = tensor.float() * scale.float()[:, None, None, None]
+        whole[name] = tensor.float() if tensor.is_floating_point() else tensor
+    network = quantized_network(S2MNet(header.config), QuantizationConfig.from_dict(header.quantization))
+    return _with_tensors(network, whole, header)
+
+
+def _with_tensors(model: S2MNet, tensors: dict[str, torch.Tensor], header: CheckpointHeader) -> S2MNet:
     try:
         missing, unexpected = model.load_state_dict(tensors, strict=False)
     except RuntimeError as error:

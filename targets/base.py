@@ -114,6 +114,7 @@ class Exporter(ABC):
         """
         self.target.require_backend()
         self.target.require_capability(request.precision, request.spectral)
+        require_fitting_network(request)
         return self._write(lambda: self.lower(request), request, folder)
 
     def export_network(self, network: nn.Module, request: LoweringRequest, folder: Path) -> Path:
@@ -134,6 +135,24 @@ class Exporter(ABC):
                 "Run s2m-edge doctor to compare the installed versions with the pinned ones.",
             ) from error
         return path
+
+
+def require_fitting_network(request: LoweringRequest) -> None:
+    """Raise CapabilityError unless the network is quantized exactly if the precision is int8."""
+    from s2m_edge.quantized import is_quantized
+
+    require_fitting_precision(request.precision, is_quantized(request.model), "the network")
+
+
+def require_fitting_precision(precision: Precision, quantized: bool, name: str) -> None:
+    """Raise CapabilityError unless a checkpoint or network called `name` can be lowered in a precision."""
+    if precision == "int8" and not quantized:
+        raise CapabilityError(
+            f"{name} is a float network, and --precision int8 lowers a quantized one",
+            "Make one with s2m-edge quantize, or name a bundled one: --checkpoint polyp-int8.",
+        )
+    if precision != "int8" and quantized:
+        raise CapabilityError(f"{name} is quantized", "Export it with --precision int8.")
 
 
 class Runner(ABC):

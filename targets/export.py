@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s2m_edge.checkpoint import QUANTIZED_SUFFIX
 from s2m_edge.contract import CONTRACT_FILE, INTENDED_USE, NOTICE, default_classes
 from s2m_edge.errors import OutputError, ParityError
 from s2m_edge.files import publish_folder, staged_folder, write_json
@@ -49,7 +50,9 @@ class ExportResult:
 
 def bundle_name(header: CheckpointHeader, target: Target, size: int, precision: str, spectral: str) -> str:
     """Folder name of a bundle: checkpoint, target and precision, and whatever is not the default."""
-    parts = [header.path.stem, target.name, precision]
+    stem = header.path.stem
+    # The checkpoint's name says "int8" already; the bundle's says it once.
+    parts = [stem.removesuffix(QUANTIZED_SUFFIX) if precision == "int8" else stem, target.name, precision]
     if size != header.config.size:
         parts.insert(1, str(size))
     if spectral != target.default_lowering:

@@ -144,7 +144,7 @@ TARGETS: tuple[Target, ...] = (
         name="executorch",
         title="ExecuTorch (XNNPACK)",
         suffix=".pte",
-        precisions=("float32",),
+        precisions=("float32", "int8"),
         lowerings=(
             Lowering("matmul", "constant matrices, delegated"),
             Lowering("custom", "opaque node s2m_edge::spectral_filter.out of a native kernel library"),
@@ -161,7 +161,7 @@ TARGETS: tuple[Target, ...] = (
         name="coreml",
         title="Core ML (ML Program)",
         suffix=".mlpackage",
-        precisions=("float32", "float16"),
+        precisions=("float32", "float16", "int8"),
         lowerings=(
             Lowering("matmul", "constant matrices"),
             Lowering("custom", "composite op of constant matrices (ML Programs have no custom layers)"),
@@ -202,7 +202,7 @@ TARGETS: tuple[Target, ...] = (
         name="openvino",
         title="OpenVINO",
         suffix=".xml",
-        precisions=("float32", "float16"),
+        precisions=("float32", "float16", "int8"),
         lowerings=(
             Lowering("matmul", "constant matrices"),
             Lowering("custom", "node SpectralFilter, executed by an extension library"),
@@ -219,7 +219,7 @@ TARGETS: tuple[Target, ...] = (
         name="onnx",
         title="ONNX (ONNX Runtime, browser)",
         suffix=".onnx",
-        precisions=("float32", "float16"),
+        precisions=("float32", "float16", "int8"),
         lowerings=(
             Lowering("matmul", "constant matrices, standard operators only"),
             Lowering("custom", "node SpectralFilter with its function body of MatMuls in the model"),

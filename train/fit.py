@@ -84,7 +84,7 @@ def require_possible(run: Run, machine: Machine) -> str:
         start_from(SegmentationModule(run.recipe, run.recipe.phases[0]), run.start)
     quiet_lightning()
     try:
-        Trainer(**_computing(machine), logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        Trainer(**trainer_options(machine), logger=False, enable_checkpointing=False, enable_progress_bar=False)
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigurationError(
@@ -94,7 +94,7 @@ def require_possible(run: Run, machine: Machine) -> str:
     return remark
 
 
-def _computing(machine: Machine) -> dict[str, Any]:
+def trainer_options(machine: Machine) -> dict[str, Any]:
     """Lightning's options for where and how to compute."""
     return {
         "accelerator": machine.accelerator,
@@ -163,7 +163,7 @@ def _train_phase(run: Run, machine: Machine, number: int) -> float:
     callbacks.append(KeepState(run.state(number)))
     trainer = Trainer(
         max_epochs=phase.epochs,
-        **_computing(machine),
+        **trainer_options(machine),
         gradient_clip_val=recipe.gradient_clip,
         logger=TensorBoardLogger(run.folder, name="", version=f"phase-{number}", sub_dir="log"),
         callbacks=callbacks,
@@ -176,14 +176,14 @@ def _train_phase(run: Run, machine: Machine, number: int) -> float:
         reload_dataloaders_every_n_epochs=1,
     )
     state = run.state(number) if run.state(number).is_file() else None
-    _fit(trainer, module, data, state)
+    run_trainer(trainer, module, data, state)
     if trainer.is_global_zero:
         write_json(run.result(number), {"validation_dice": round(keeper.best, 6), "best_epoch": keeper.epoch})
     trainer.strategy.barrier()
     return keeper.best
 
 
-def _fit(trainer: Trainer, module: SegmentationModule, data: ImageFolderData, state: Path | None) -> None:
+def run_trainer(trainer: Trainer, module: SegmentationModule, data: ImageFolderData, state: Path | None) -> None:
     """Lightning's fit, from whose way of ending at Ctrl-C or SIGTERM (SystemExit, signals ignored) we come back."""
     if state is not None:
         _require_state(state)

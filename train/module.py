@@ -44,7 +44,8 @@ class SegmentationModule(LightningModule):
         self.windows = SlidingWindowInferer((phase.size, phase.size), overlap=WINDOW_OVERLAP, mode="gaussian")
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        loss = self.loss(self.network(_channels_last(batch["image"])), batch["mask"])
+        self.last_logits: Tensor = self.network(_channels_last(batch["image"]))
+        loss = self.loss(self.last_logits, batch["mask"])
         if not torch.isfinite(loss):
             names = ", ".join(batch.get("stem", ())) or "unnamed"
             raise TrainingError(

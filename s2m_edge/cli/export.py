@@ -16,11 +16,12 @@ def export(
         ),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Checkpoint file, or a bundled one: polyp, vessel, left-ventricle.")
+        Path | None,
+        typer.Option(
+            help="Checkpoint file, or a bundled one: polyp, vessel, left-ventricle, and for int8 polyp-int8 and so on."
+        ),
     ] = None,
-    precision: Annotated[
-        str, typer.Option(help="float32 or float16 (s2m-edge targets lists who has which).")
-    ] = "float32",
+    precision: Annotated[str, typer.Option(help="float32, float16, or int8 of a quantized checkpoint.")] = "float32",
     spectral: Annotated[
         str | None,
         typer.Option(help="matmul (constant matrices) or custom (one op); the target's default if left out."),
@@ -41,10 +42,12 @@ def export(
     A bundle holds the artifact, contract.json, golden.safetensors and parity.json. A failed parity gate exits with 1
     and publishes nothing.
     """
+    from s2m_edge.checkpoint import QUANTIZED_SUFFIX, read_header
     from s2m_edge.cli import console
     from s2m_edge.cli.options import parse_precision, parse_spectral, parse_targets
     from s2m_edge.errors import ParityError, S2MEdgeError
     from s2m_edge.files import require_writable
+    from s2m_edge.targets.base import require_fitting_precision
     from s2m_edge.targets.export import bundle_name, export_bundle, require_replaceable
 
     # Everything that can be refused is refused before the first second of work.
@@ -54,6 +57,10 @@ def export(
     for entry in chosen:
         entry.require_capability(wanted, asked or entry.default_lowering)
         entry.require_backend()
+    if wanted == "int8" and checkpoint is None:
+        checkpoint = Path(f"polyp{QUANTIZED_SUFFIX}")
+    header = read_header(checkpoint)
+    require_fitting_precision(wanted, header.quantization is not None, header.path.name)
     pictures_folder = console.choose_images(images, None) if images is not None else None
     require_writable(out)
     model, header = console.open_checkpoint(checkpoint, size)

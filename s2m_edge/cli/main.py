@@ -16,9 +16,11 @@ from s2m_edge.cli import (
     doctor,
     evaluate,
     export,
+    gate,
     info,
     parity,
     predict,
+    quantize,
     reference,
     targets,
     train,
@@ -56,6 +58,8 @@ TRAINING, DEPLOYMENT, LOOKING = "Train and evaluate", "Deploy", "Look"
 
 app.add_typer(data.app, name="data", rich_help_panel=TRAINING)
 app.command("train", rich_help_panel=TRAINING)(train.train)
+app.command("quantize", rich_help_panel=TRAINING)(quantize.quantize)
+app.command("gate", rich_help_panel=TRAINING)(gate.gate)
 app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
 app.add_typer(reference.app, name="reference", rich_help_panel=TRAINING)
 app.command("export", rich_help_panel=DEPLOYMENT)(export.export)

@@ -1,7 +1,7 @@
 """What coreai-torch is told about operators: which to keep whole, and how to lower those that it does not know.
 
-It has no lowering for ELU, nor for the operators of PyTorch's quantized graphs. And PyTorch's decomposition of a matrix product expands a constant factor over the batch:
-each matrix of the transform would be stored once for every channel.
+It has no lowering for ELU, nor for the operators of PyTorch's quantized graphs. And PyTorch's decomposition of a matrix
+product expands a constant factor over the batch: each matrix of the transform would be stored once for every channel.
 """
 
 from __future__ import annotations

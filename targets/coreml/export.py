@@ -10,6 +10,7 @@ import torch
 
 from s2m_edge.errors import LoweringError
 from s2m_edge.imaging.preprocess import Preprocessing
+from s2m_edge.quantized.lower import with_integer_operations
 from s2m_edge.targets.base import INPUT_NAME, OUTPUT_NAME, Exporter, LoweringRequest, TensorInterface
 from s2m_edge.targets.coreml.composite import register_spectral_filter
 from s2m_edge.targets.coreml.half import round_kernels, with_exact_half_input, with_half_precision_epsilons
@@ -41,6 +42,8 @@ class CoreMLExporter(Exporter):
 
         if request.precision == "float16":
             request = for_half_precision(request)
+        elif request.precision == "int8":
+            request = replace(request, model=with_half_precision_epsilons(request.model))
         image = _image_type(request)
         program = _exported_program(request)
         if request.spectral == "custom":
@@ -84,6 +87,8 @@ def _exported_program(request: LoweringRequest) -> torch.export.ExportedProgram:
     network = request.model
     if request.spectral == "matmul":
         network = spectral_as_matmul(network)
+    if request.precision == "int8":
+        network = with_integer_operations(network)
     deployed = DeployedNetwork(network).eval()
     with torch.no_grad(), quiet_backend():
         exported = torch.export.export(deployed, (example_input(request.model),))

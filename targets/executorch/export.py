@@ -16,6 +16,7 @@ from s2m_edge.targets.base import Exporter, LoweringRequest, TensorInterface
 from s2m_edge.targets.deployed import example_image
 from s2m_edge.targets.executorch.kernel import load_kernel
 from s2m_edge.targets.executorch.probabilities import DelegableProbabilities
+from s2m_edge.targets.executorch.quantized import prepare_quantized, separate_dequantizations
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import (
     blend_by_interpolation,
@@ -43,6 +44,8 @@ class ExecuTorchExporter(Exporter):
     def lower(self, request: LoweringRequest) -> ExecutorchProgramManager:
         if request.spectral == "custom":
             load_kernel()  # without it parity could not be shown; better known now than after a minute of lowering
+        if request.precision == "int8":
+            return _lower(prepare_quantized(request.model, request.spectral), request)
         return _lower(prepare_for_xnnpack(request.model, request.spectral), request)
 
     def lower_network(self, network: nn.Module, request: LoweringRequest) -> ExecutorchProgramManager:
@@ -57,6 +60,7 @@ def _lower(network: nn.Module, request: LoweringRequest) -> ExecutorchProgramMan
     example = example_image(request.preprocessing.channels, request.preprocessing.size)
     with torch.no_grad():
         program = torch.export.export(network, (example,), strict=False)
+    separate_dequantizations(program)
     return lower_to_xnnpack(program, metadata_methods(request.metadata))
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import nn
 
+from s2m_edge.quantized.lower import with_integer_operations
 from s2m_edge.targets.base import ARTIFACT_STEM, Exporter, LoweringRequest, TensorInterface
 from s2m_edge.targets.deployed import DeployedNetwork, example_image
 from s2m_edge.targets.onnx.compress import name_nodes_by_module, remove_traces, store_weights_as_float16
+from s2m_edge.targets.onnx.quantized import complete_quantization
 from s2m_edge.targets.onnx.spectral import OPSET, add_function, spectral_as_node
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import spectral_as_matmul
@@ -35,9 +37,13 @@ class ONNXExporter(Exporter):
         """The checked ModelProto: static shape, output probabilities, metadata in metadata_props."""
         custom = request.spectral == "custom"
         rewritten = spectral_as_node(request.model) if custom else spectral_as_matmul(request.model)
+        if request.precision == "int8":
+            rewritten = with_integer_operations(rewritten)
         model = self._translated(rewritten, request)
         if custom:
             add_function(model)
+        if request.precision == "int8":
+            complete_quantization(model)
         return _finished(model, request)
 
     def lower_network(self, network: nn.Module, request: LoweringRequest) -> onnx.ModelProto:
@@ -74,7 +80,7 @@ def _finished(model: onnx.ModelProto, request: LoweringRequest) -> onnx.ModelPro
 
     name_nodes_by_module(model)
     remove_traces(model)
-    if request.precision == "float16":
+    if request.precision in ("float16", "int8"):  # of int8, what stays float
         store_weights_as_float16(model)
     model.graph.name = ARTIFACT_STEM
     onnx.helper.set_model_props(model, dict(request.metadata))

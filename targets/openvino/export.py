@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from s2m_edge.imaging.preprocess import Preprocessing
+from s2m_edge.quantized.lower import with_integer_operations
 from s2m_edge.targets.base import ARTIFACT_STEM, Exporter, LoweringRequest, TensorInterface
 from s2m_edge.targets.deployed import DeployedNetwork, example_image
 from s2m_edge.targets.half_storage import halved
@@ -45,7 +46,11 @@ class OpenVINOExporter(Exporter):
         custom = request.spectral == "custom"
         extensions = [build_extension()] if custom else []  # first, because this is what may be missing
         # In "custom" the op that the network calls stays one opaque node of the exported program.
-        return self._convert(request.model if custom else spectral_as_matmul(request.model), request, extensions)
+        network = request.model if custom else spectral_as_matmul(request.model)
+        if request.precision == "int8":
+            # The frontend folds a dequantization of constants, to int8 and to no use; a product it keeps.
+            network = with_integer_operations(network, weights="multiply")
+        return self._convert(network, request, extensions)
 
     def lower_network(self, network: nn.Module, request: LoweringRequest) -> openvino.Model:
         return self._convert(network, request, [])
@@ -68,7 +73,7 @@ class OpenVINOExporter(Exporter):
 
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         """Write `path` (.xml) and the weights beside it (.bin)."""
-        if request.precision == "float16":
+        if request.precision in ("float16", "int8"):  # of int8, what stays float
             _store_weights_as_float16(lowered)
         import_openvino().save_model(lowered, path, compress_to_fp16=False)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from s2m_edge.precision import Precision
 from s2m_edge.targets.parity.compare import ImageParity
+
+if TYPE_CHECKING:
+    from s2m_edge.targets.parity.stages import Difference
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,56 @@ class Gate:
 GATES: dict[Precision, Gate] = {
     "float32": Gate(probability_error=1e-4, mask_agreement=0.9999, mask_dice=None),
     "float16": Gate(probability_error=None, mask_agreement=0.999, mask_dice=0.998),
+    # Against the fake-quantized network. Rounding ties fall differently in every runtime, and each moves a level.
+    "int8": Gate(probability_error=None, mask_agreement=0.99, mask_dice=0.95),
 }
+
+
+@dataclass(frozen=True)
+class AccuracyGate:
+    """Limits of what a stage may lose against another on labelled images, over all of them.
+
+    Attributes:
+        mean_dice: loss of the mean Dice.
+        worst_dice: loss on any one image; None: not limited.
+        mean_hd95: growth of the mean HD95, in pixels; None: not limited.
+        both_ways: a gain is as suspicious as a loss: the two should be the same network.
+    """
+
+    mean_dice: float
+    worst_dice: float | None = None
+    mean_hd95: float | None = None
+    both_ways: bool = False
+
+
+INT8_AGAINST_FLOAT = AccuracyGate(mean_dice=0.005, worst_dice=0.05, mean_hd95=1.0)
+ACCURACY_GATES: dict[tuple[str, str], AccuracyGate] = {
+    ("float", "decomposed"): AccuracyGate(mean_dice=1e-4, worst_dice=1e-3, mean_hd95=0.1, both_ways=True),
+    ("float", "fake-quantized"): INT8_AGAINST_FLOAT,
+    ("fake-quantized", "converted"): AccuracyGate(mean_dice=0.002, both_ways=True),
+    ("fake-quantized", "runtime"): AccuracyGate(mean_dice=0.002, both_ways=True),
+    ("float", "runtime"): INT8_AGAINST_FLOAT,
+}
+"""By reference and stage; see `s2m_edge.targets.parity.stages`."""
+
+
+def accuracy_breaches(gate: AccuracyGate, entry: Difference) -> list[str]:
+    """What of a difference is outside its gate, as sentences; a figure that is not a number is."""
+    where = (
+        f"{entry.stage} ({entry.name}) against {entry.reference}: "
+        if entry.name != entry.stage
+        else (f"{entry.stage} against {entry.reference}: ")
+    )
+    found: list[str] = []
+    moved = abs(entry.mean_dice) if gate.both_ways else -entry.mean_dice
+    if not moved <= gate.mean_dice:
+        found.append(f"{where}mean Dice {entry.mean_dice:+.4f}, allowed {gate.mean_dice:g}")
+    if gate.worst_dice is not None and not -entry.worst_dice <= gate.worst_dice:
+        found.append(f"{where}{entry.worst_image}: Dice {entry.worst_dice:+.4f}, allowed {gate.worst_dice:g}")
+    far = abs(entry.mean_hd95) if gate.both_ways else entry.mean_hd95
+    if gate.mean_hd95 is not None and (math.isnan(far) or far > gate.mean_hd95):
+        found.append(f"{where}mean HD95 {entry.mean_hd95:+.2f} pixels, allowed {gate.mean_hd95:g}")
+    return found
 
 
 def breaches(gate: Gate, image: ImageParity) -> list[str]:

@@ -28,6 +28,9 @@ class Arguments:
             f"the operation {self.label} has {parameter} = {value}", f"The evaluator implements {supported}."
         )
 
+    def has(self, name: str) -> bool:
+        return name in self._values
+
     def tensor(self, name: str) -> Tensor:
         value = self._values[name]
         if not isinstance(value, Tensor):

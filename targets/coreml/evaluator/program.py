@@ -21,6 +21,7 @@ from s2m_edge.targets.coreml.evaluator.package import CoreMLPackage
 from s2m_edge.targets.coreml.evaluator.values import TensorType, Value, constant, declared_type
 
 FUNCTION = "main"
+CONSTANT_EXPRESSION = "constexpr_"
 OPSETS = ("CoreML7",)
 SMALLEST_NORMAL_FLOAT16 = 2.0**-14
 
@@ -172,11 +173,15 @@ class Evaluator:
 
     def _read_step(self, message: Any, label: str, name: str, declared: TensorType, known: set[str]) -> _Step:
         # Operation, then parameters: an unknown operation is to be named as such.
-        operation = find_operation(message.type, frozenset(message.inputs), label)
         attributes = sorted(set(message.attributes) - {"name"})
-        if attributes or message.blocks:
+        stored = attributes if message.type.startswith(CONSTANT_EXPRESSION) else []  # their parameters are attributes
+        operation = find_operation(message.type, frozenset(message.inputs) | set(stored), label)
+        if attributes != stored or message.blocks:
             raise LoweringError(f"the operation {label} has {attributes[0] if attributes else 'nested blocks'}")
         arguments: list[tuple[str, tuple[str, ...]]] = []
+        for key in stored:
+            self._constants[f"{name}.{key}"] = constant(message.attributes[key], f"{name}.{key}", self._open_weights)
+            arguments.append((key, (f"{name}.{key}",)))
         for key, argument in sorted(message.inputs.items()):
             names = []
             for number, binding in enumerate(argument.arguments):

@@ -1,0 +1,78 @@
+"""Post-training calibration: ranges from histograms of what the float network computes on real images."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from s2m_edge.errors import ImageError
+from s2m_edge.model import S2MNet
+from s2m_edge.quantized.config import HIGHEST, LOWEST
+from s2m_edge.quantized.layers import activation_quantizers, quantized_convolutions
+
+Progress = Callable[[int, int], None]
+
+
+def histogram_observer() -> Callable[[], torch.nn.Module]:
+    """Makes torchao's observers of int8 activations; importing it logs of its own optional libraries."""
+    disabled = logging.root.manager.disable
+    logging.disable(max(disabled, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from torchao.quantization.pt2e import HistogramObserver
+    finally:
+        logging.disable(disabled)
+    return lambda: HistogramObserver(
+        dtype=torch.int8, qscheme=torch.per_tensor_affine, quant_min=LOWEST, quant_max=HIGHEST
+    )
+
+
+def calibrate(network: S2MNet, images: Sequence[Tensor], progress: Progress = lambda done, total: None) -> None:
+    """Set every scale and zero point of a fake-quantized network, in place.
+
+    The ranges are those with the least squared rounding error (torchao's HistogramObserver) over the values that the
+    network computes in float. Quantizers that are off, or have a range by construction, are left alone.
+
+    Args:
+        network: of `quantized_network`, eval mode.
+        images: each C x size x size, in [0, 1]; at least one.
+        progress: called with images done and in all.
+
+    Raises:
+        ImageError: no images, or a value that is not finite.
+    """
+    observer = histogram_observer()
+    if not images:
+        raise ImageError("there are no images to calibrate with", "Give --data an image folder.")
+    chosen = [(name, q) for name, q in activation_quantizers(network) if q.mode == "quantize"]
+    rounding = [layer for _, layer in quantized_convolutions(network) if layer.enabled]
+    try:
+        for _, quantizer in chosen:
+            quantizer.mode = "off" if quantizer.fixed is not None else "observe"
+            quantizer.observer = observer()
+        for layer in rounding:
+            layer.enabled = False
+        with torch.inference_mode():
+            for index, image in enumerate(images):
+                progress(index, len(images))
+                if not torch.isfinite(network(image[None])).all():
+                    raise ImageError("the network's answer to a calibration image is not finite", "Train again.")
+        progress(len(images), len(images))
+        for name, quantizer in chosen:
+            if quantizer.fixed is None:
+                assert quantizer.observer is not None
+                scale, zero_point = quantizer.observer.calculate_qparams()  # type: ignore[operator]
+                if not torch.isfinite(scale).all():
+                    raise ImageError(f"the range of {name} is not finite", "Train again.")
+                quantizer.scale.copy_(scale[0])
+                quantizer.zero_point.copy_(zero_point[0])
+    finally:
+        for _, quantizer in chosen:
+            quantizer.mode, quantizer.observer = "quantize", None
+        for layer in rounding:
+            layer.enabled = True

@@ -1,0 +1,208 @@
+"""Fine-tuning with fake quantization: weights learn to live with being rounded; activation ranges stay calibrated."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torch.nn import functional as F
+
+from s2m_edge.checkpoint import load_model, read_header, save_quantized_checkpoint
+from s2m_edge.errors import ConfigurationError
+from s2m_edge.files import require_writable, write_json
+from s2m_edge.model import S2MNet
+from s2m_edge.quantized import QuantizationConfig
+from s2m_edge.train.allocator import keep_freed_memory
+from s2m_edge.train.callbacks import KeepBest, KeepState, SeedEachEpoch, ShowProgress
+from s2m_edge.train.data.module import ImageFolderData
+from s2m_edge.train.fit import Machine, quiet_lightning, run_trainer, trainer_options
+from s2m_edge.train.module import SegmentationModule
+from s2m_edge.train.recipe import Phase, Recipe
+
+RUN_FILE = "quantize.json"
+START_FILE = "start.safetensors"
+BEST_FILE = "best.safetensors"
+STATE_FILE = "last.ckpt"
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """What fine-tuning is started with; written down in its folder, so that it can be resumed.
+
+    Attributes:
+        checkpoint: the float one.
+        data, preset: as everywhere.
+        steps: optimizer steps in all.
+        every: steps between two validations, after each of which the best network and the state are kept.
+        batch_size: pictures per step.
+        learning_rate: the peak; see `SegmentationModule.configure_optimizers`.
+        distillation: share of the loss that compares with the float network's probabilities, in [0, 1].
+        loss: "masl" or "dice_ce".
+        validation_images: at most so many are validated on, None for all.
+        seed: of order, augmentation and dropout.
+    """
+
+    checkpoint: str
+    data: str
+    preset: str | None = None
+    steps: int = 400
+    every: int = 50
+    batch_size: int = 4
+    learning_rate: float = 2e-5
+    distillation: float = 0.5
+    loss: str = "dice_ce"
+    validation_images: int | None = None
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "every", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}", "It must be at least 1.")
+        if not self.learning_rate > 0:
+            raise ConfigurationError(f"the learning rate is {self.learning_rate}", "It must be positive.")
+        if not 0 <= self.distillation <= 1:
+            raise ConfigurationError(f"the share of distillation is {self.distillation}", "It must lie in [0, 1].")
+
+
+class DistillingModule(SegmentationModule):
+    """A fake-quantized network under its own loss and, by a share, the cross-entropy with the float network.
+
+    Args:
+        teacher: the float network; no part of the module's state.
+        share: of the comparison with it, in [0, 1].
+    """
+
+    def __init__(self, recipe: Recipe, phase: Phase, network: S2MNet, teacher: S2MNet, share: float) -> None:
+        super().__init__(recipe, phase, network)
+        self.share = share
+        self._teachers = [teacher.eval().requires_grad_(False)]  # in a list, Lightning does not see it
+
+    def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
+        own = super().training_step(batch, index)
+        if not self.share:
+            return own
+        teacher = self._teachers[0].to(batch["image"].device)
+        with torch.no_grad():
+            taught = teacher(batch["image"])
+        logits = self.last_logits
+        if logits.shape[1] == 1:
+            compared = F.binary_cross_entropy_with_logits(logits, taught.sigmoid())
+        else:
+            compared = F.cross_entropy(logits, taught.softmax(dim=1))
+        return (1.0 - self.share) * own + self.share * compared
+
+
+def begin(folder: Path, options: FineTuning) -> None:
+    """Write down what is started; `folder` gets START_FILE from calibration.
+
+    Raises:
+        ConfigurationError: fine-tuning was begun there already.
+        OutputError: the place cannot be written.
+    """
+    if (folder / RUN_FILE).exists():
+        raise ConfigurationError(
+            f"{folder} holds an unfinished fine-tuning", "Go on with it with --resume, or remove the folder."
+        )
+    require_writable(folder)
+    write_json(folder / RUN_FILE, asdict(options))
+
+
+def read_options(folder: Path) -> FineTuning:
+    """What the fine-tuning in a folder was started with.
+
+    Raises:
+        ConfigurationError: there is none, or its file is damaged.
+    """
+    path = folder / RUN_FILE
+    if not path.is_file() or not (folder / START_FILE).is_file():
+        raise ConfigurationError(f"{folder} holds no fine-tuning to resume", "Check --out, or leave --resume out.")
+    try:
+        return FineTuning(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{path} is damaged ({error})", "Remove the folder and start again.") from None
+
+
+def finetune(folder: Path, options: FineTuning, recipe: Recipe, machine: Machine | None = None) -> dict[str, Any]:
+    """Fine-tune the calibrated network in `folder`, from the start or from where it was left.
+
+    Returns:
+        Validation Dice before and after, and the step that the best network came from; BEST_FILE holds that network,
+        the calibrated one where no step was better.
+
+    Raises:
+        TrainingError: the loss is no number any more.
+        ImageError, OutputError, CheckpointError: the data, the place, or a damaged file in the folder.
+    """
+    machine = machine or Machine()
+    quiet_lightning()
+    seed_everything(options.seed, verbose=False)
+    keep_freed_memory()
+    header = read_header(folder / START_FILE)
+    assert header.quantization is not None
+    quantization = QuantizationConfig.from_dict(header.quantization)
+    network = load_model(folder / START_FILE).requires_grad_(True)
+    teacher = load_model(options.checkpoint)
+    size, epochs = header.config.size, -(-options.steps // options.every)
+    phase = Phase(size, epochs, options.batch_size, options.learning_rate)
+    module = DistillingModule(recipe, phase, network, teacher, options.distillation).train()
+    data = ImageFolderData(
+        Path(options.data),
+        size,
+        header.config.in_channels,
+        options.batch_size,
+        options.seed,
+        classes=header.config.classes,
+        preset=options.preset,
+        augmentation=recipe.augmentation,
+        patches=recipe.patches,
+        workers=machine.workers,
+    )
+    record: dict[str, Any] = {}
+
+    def write(trained: SegmentationModule, score: float, epoch: int) -> None:
+        record.update(validation_dice=round(score, 6), best_step=epoch * options.every)
+        provenance = {**header.provenance, "fine_tuning": {**asdict(options), **record}}
+        assert isinstance(trained.network, S2MNet)
+        save_quantized_checkpoint(folder / BEST_FILE, trained.network, quantization, provenance)
+
+    keeper = KeepBest(write)
+    callbacks: list[Callback] = [SeedEachEpoch(options.seed), keeper, ShowProgress(), KeepState(folder / STATE_FILE)]
+    images = options.validation_images
+    validated = 1.0 if images is None else -(-images // (1 if recipe.patches else options.batch_size))
+    common: dict[str, Any] = {
+        **trainer_options(machine),
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "limit_val_batches": validated,
+    }
+    state = folder / STATE_FILE
+    if not state.is_file():
+        before = Trainer(**common).validate(module, data, verbose=False)[0]["val_dice"]
+        write_json(folder / "before.json", {"validation_dice": before})
+        shutil.copyfile(folder / START_FILE, folder / BEST_FILE)
+        keeper.best, keeper.epoch = before, 0
+    trainer = Trainer(
+        max_epochs=epochs,
+        limit_train_batches=options.every,
+        gradient_clip_val=recipe.gradient_clip,
+        callbacks=callbacks,
+        reload_dataloaders_every_n_epochs=1,
+        **common,
+    )
+    run_trainer(trainer, module, data, state if state.is_file() else None)
+    before = json.loads((folder / "before.json").read_text(encoding="utf-8"))["validation_dice"]
+    return {
+        "validation_dice_calibrated": round(float(before), 6),
+        "validation_dice": round(keeper.best, 6),
+        "best_step": keeper.epoch * options.every,
+    }

@@ -1,0 +1,100 @@
+"""From a float checkpoint to an int8 one."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from s2m_edge.checkpoint import CheckpointHeader, load_model, save_quantized_checkpoint
+from s2m_edge.errors import CheckpointError, MissingBackendError
+from s2m_edge.model import S2MNet
+from s2m_edge.quantize.calibrate import calibrate
+from s2m_edge.quantize.images import CalibrationSet
+from s2m_edge.quantized import QuantizationConfig, quantized_network
+from s2m_edge.versions import tool_versions
+
+Method = Literal["ptq", "qat"]
+Notify = Callable[[str, int, int], None]
+
+
+def require_float(header: CheckpointHeader) -> None:
+    """Raise CheckpointError if the checkpoint is quantized already."""
+    if header.quantization is not None:
+        raise CheckpointError(f"{header.path} is quantized already", "Give the float checkpoint that it was made from.")
+
+
+def require_torchao() -> None:
+    """Raise MissingBackendError unless torchao is installed, whose observers choose the ranges."""
+    import importlib.util
+
+    if importlib.util.find_spec("torchao") is None:
+        raise MissingBackendError("torchao is not installed", "pip install 's2m-edge[quantize]'")
+
+
+def calibrated_network(
+    model: S2MNet,
+    images: CalibrationSet,
+    quantization: QuantizationConfig,
+    notify: Notify = lambda step, done, total: None,
+) -> S2MNet:
+    """The fake-quantized network of `model`, its ranges from `images`."""
+    network = quantized_network(model, quantization).requires_grad_(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torchao's advice on its own interfaces
+        calibrate(network, [entry.image for entry in images.images], lambda d, t: notify("calibration", d, t))
+    return network
+
+
+def save_calibrated(
+    path: Path, network: S2MNet, header: CheckpointHeader, images: CalibrationSet, quantization: QuantizationConfig
+) -> None:
+    """Write the int8 checkpoint of post-training quantization."""
+    save_quantized_checkpoint(path, network, quantization, quantized_provenance(header, images, "ptq"))
+
+
+def quantized_provenance(header: CheckpointHeader, images: CalibrationSet, method: Method) -> dict[str, Any]:
+    """The float checkpoint's provenance, and where the int8 one comes from. Figures of the float network go under
+    `float`: they are not this network's."""
+    measured = tuple(f"{split}_{what}" for split in ("val", "test") for what in ("dice", "images", "dice_per_class"))
+    figures = {key: value for key, value in header.provenance.items() if key.startswith(measured)}
+    kept = {key: value for key, value in header.provenance.items() if key not in figures}
+    return {
+        **kept,
+        "method": method,
+        "float": {"file": header.path.name, "sha256": header.sha256, **figures},
+        "calibration": images.provenance,
+        "quantized_with": tool_versions(),
+    }
+
+
+def float_dice(model: S2MNet, images: CalibrationSet) -> float:
+    """Mean Dice of the float network on the calibration images, over the foreground that they show: an image of
+    another kind shows here."""
+    from s2m_edge.train.losses import labels_from_logits
+
+    scores: list[float] = []
+    with torch.inference_mode():
+        for entry in images.images:
+            labels, truth = labels_from_logits(model(entry.image[None]))[0], entry.mask
+            total = int((labels > 0).sum()) + int((truth > 0).sum())
+            if total:
+                scores.append(2.0 * int(((labels == truth) & (truth > 0)).sum()) / total)
+    return sum(scores) / len(scores) if scores else 0.0
+
+
+def publish(best: Path, out: Path, folder: Path) -> None:
+    """Move the fine-tuned checkpoint to its place and remove the run's folder."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    best.replace(out)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def load_float(header: CheckpointHeader) -> S2MNet:
+    """The float network of a header's file."""
+    require_float(header)
+    return load_model(header.path)

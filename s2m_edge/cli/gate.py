@@ -1,0 +1,128 @@
+"""`s2m-edge gate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from s2m_edge.targets.parity.stages import StagesReport
+
+
+def gate(
+    checkpoint: Annotated[Path, typer.Argument(help="int8 checkpoint: a file, or polyp-int8 and so on.")],
+    bundles: Annotated[list[Path] | None, typer.Argument(help="Bundles exported from it.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Image folder (images/, masks/, split.csv), or --preset.", show_default=False)
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    preset: Annotated[str | None, typer.Option(help="Layout of a published data set, for instance drive.")] = None,
+    float_checkpoint: Annotated[
+        Path | None, typer.Option("--float", help="The float checkpoint it was made from; found if bundled.")
+    ] = None,
+    window: Annotated[bool, typer.Option("--window", help="Slide over pictures at native resolution.")] = False,
+    limit: Annotated[int | None, typer.Option(help="Only the first images of the split.", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Hold int8 to its accuracy on labelled images, stage by stage.
+
+    The stages are float, decomposed, fake-quantized, converted and runtime.
+    Exits with 1 if a gate fails, and names the first stage that breaks.
+    """
+    from s2m_edge.checkpoint import bundled_with_hash, load_model, read_header
+    from s2m_edge.cli import console
+    from s2m_edge.errors import CheckpointError, ConfigurationError, ContractError
+    from s2m_edge.files import write_json
+    from s2m_edge.targets.bundle import open_bundle
+    from s2m_edge.targets.evaluation.evaluate import split_samples
+    from s2m_edge.targets.parity.stages import StagesReport, measure_stages, require_origin
+
+    if data is None:
+        raise ConfigurationError("no data was given", "Give --data an image folder.")
+    header = read_header(checkpoint)
+    if header.quantization is None:
+        raise CheckpointError(f"{header.path} is a float checkpoint", "Give one of s2m-edge quantize.")
+    origin = header.provenance.get("float", {})
+    found = float_checkpoint or bundled_with_hash(str(origin.get("sha256", "")))
+    if found is None:
+        raise CheckpointError(
+            f"the float checkpoint of {header.path.name} is not bundled",
+            f"Give --float the file that was called {origin.get('file', 'in its provenance')}.",
+        )
+    float_header = read_header(found)
+    require_origin(header, float_header)
+    opened = [open_bundle(folder) for folder in bundles or []]
+    for bundle in opened:
+        bundle.target.require_backend()
+        if bundle.contract.values["checkpoint"]["sha256"] != header.sha256:
+            raise ContractError(f"{bundle.folder} was not exported from {header.path.name}", "Export it again.")
+    samples = split_samples(data, split, preset)
+    chosen = samples[:limit]
+    if len(chosen) < len(samples):
+        console.status.print(f"[yellow]note:[/] the first {len(chosen)} of {len(samples)} images of {split}")
+    with console.progress_bar("gate") as update:
+        stages = measure_stages(
+            load_model(header.path),
+            header,
+            load_model(float_header.path),
+            opened,
+            chosen,
+            windowed=window,
+            threads=threads,
+            progress=update,
+        )
+    hashes = {"checkpoint": header.sha256, "float": float_header.sha256}
+    report = StagesReport(tuple(stages), hashes)
+    values = {
+        "data": {"name": preset or data.resolve().name, "split": split, "images": len(chosen)},
+        **report.to_dict(),
+    }
+    if out is not None:
+        write_json(out, values)
+    if as_json:
+        console.print_json(values)
+    else:
+        console.output.print(_table(report, len(chosen)), soft_wrap=False)
+    report.require_passed()
+
+
+def _table(report: StagesReport, images: int) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    from s2m_edge.contract import NOTICE
+    from s2m_edge.targets.parity.gates import accuracy_breaches
+    from s2m_edge.targets.parity.stages import gate_of
+
+    table = Table(
+        title=f"Accuracy stage by stage on {images} labelled images",
+        title_justify="left",
+        caption=NOTICE,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("stage", overflow="fold")
+    table.add_column("against")
+    for heading in ("Dice", "HD95", "Dice moved", "worst image", "HD95 moved"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("gate", no_wrap=True)
+    means = {entry["name"]: entry for entry in report.to_dict()["stages"]}
+    first = report.stages[0]
+    rows = [(first.name, "", "", "", "", "")]
+    for entry in report.differences:
+        verdict = "[bold red]FAILED[/]" if accuracy_breaches(gate_of(entry), entry) else "[green]passed[/]"
+        figures = f"{entry.mean_dice:+.4f}", f"{entry.worst_dice:+.4f}", f"{entry.mean_hd95:+.2f}"
+        rows.append((entry.name, entry.reference, *figures, verdict))
+    for name, reference, *rest in rows:
+        figures = means[name]
+        distance = figures["hd95"]["mean"]
+        shown = "-" if distance is None else f"{distance:.1f}"
+        table.add_row(name, reference, f"{figures['dice']['mean']:.4f}", shown, *rest)
+    return table

@@ -1,0 +1,240 @@
+"""Where int8 loses accuracy: the same labelled images through every stage, float network to edge runtime."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from s2m_edge.contract import NOTICE
+from s2m_edge.errors import CheckpointError, ParityError
+from s2m_edge.targets.evaluation.evaluate import Evaluation, evaluate_samples
+from s2m_edge.targets.evaluation.intervals import summarise
+from s2m_edge.targets.evaluation.predictors import Predictor, bundle_predictor, checkpoint_predictor
+from s2m_edge.targets.parity.gates import ACCURACY_GATES, AccuracyGate, accuracy_breaches
+from s2m_edge.versions import tool_versions
+
+if TYPE_CHECKING:
+    from s2m_edge.checkpoint import CheckpointHeader
+    from s2m_edge.model import S2MNet
+    from s2m_edge.targets.bundle import Bundle
+    from s2m_edge.train.data.sample import Sample
+
+FLOAT, DECOMPOSED, FAKE_QUANTIZED, CONVERTED, RUNTIME = STAGES = (
+    "float",
+    "decomposed",
+    "fake-quantized",
+    "converted",
+    "runtime",
+)
+"""The trained network; the same with BatchNorm folded, the spectral filter as matrices and quantizers off; the int8
+checkpoint in PyTorch; the integer operations that are handed to a backend, in PyTorch; a bundle's artifact."""
+
+REFERENCES = {DECOMPOSED: FLOAT, FAKE_QUANTIZED: FLOAT, CONVERTED: FAKE_QUANTIZED, RUNTIME: FAKE_QUANTIZED}
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """One stage's figures, and against its reference.
+
+    Attributes:
+        stage: of `STAGES`; name: of the checkpoint or bundle; title, verdict, device: what ran.
+        dice, hd95: per image; nan where HD95 is undefined.
+    """
+
+    stage: str
+    name: str
+    title: str
+    verdict: str
+    device: str
+    images: tuple[str, ...]
+    dice: tuple[float, ...]
+    hd95: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One stage against another on the same images.
+
+    Attributes:
+        mean_dice: difference of the means, negative where the later stage is worse.
+        worst_dice: the most negative difference on one image; worst_image: that image.
+        mean_hd95: difference of the means over images where both are defined, in pixels.
+    """
+
+    stage: str
+    name: str
+    reference: str
+    mean_dice: float
+    worst_dice: float
+    worst_image: str
+    mean_hd95: float
+
+
+def stage_networks(model: S2MNet, float_model: S2MNet) -> dict[str, S2MNet]:
+    """The networks of the stages that run in PyTorch.
+
+    Args:
+        model: of an int8 checkpoint; float_model: of the checkpoint that it was made from.
+    """
+    from s2m_edge.quantized import quantized_network
+    from s2m_edge.quantized.lower import with_integer_operations
+    from s2m_edge.quantized.network import set_blocks
+    from s2m_edge.targets.rewrites import spectral_as_matmul
+
+    decomposed = quantized_network(copy.deepcopy(float_model))
+    set_blocks(decomposed, set())
+    return {
+        FLOAT: float_model,
+        DECOMPOSED: spectral_as_matmul(decomposed),
+        FAKE_QUANTIZED: model,
+        CONVERTED: with_integer_operations(spectral_as_matmul(model)),
+    }
+
+
+def require_origin(header: CheckpointHeader, float_header: CheckpointHeader) -> None:
+    """Raise CheckpointError unless `header`'s int8 checkpoint was made from `float_header`'s file."""
+    if header.quantization is None:
+        raise CheckpointError(f"{header.path} is a float checkpoint", "Give one of s2m-edge quantize.")
+    origin = header.provenance.get("float", {})
+    if origin.get("sha256") != float_header.sha256:
+        raise CheckpointError(
+            f"{header.path.name} was not made from {float_header.path.name} (SHA-256 differs)",
+            f"Give --float the file that was called {origin.get('file', 'in its provenance')}.",
+        )
+
+
+def measure_stages(
+    model: S2MNet,
+    header: CheckpointHeader,
+    float_model: S2MNet,
+    bundles: Sequence[Bundle],
+    samples: Sequence[Sample],
+    *,
+    windowed: bool = False,
+    threads: int | None = None,
+    progress: Progress = lambda step, done, total: None,
+) -> list[StageResult]:
+    """Every stage over the same labelled images, in the images' own size.
+
+    Args:
+        model, header: the int8 checkpoint; float_model: what it was made from.
+        bundles: exported from it.
+        windowed: slide over pictures at native resolution, see `Predictor`.
+    """
+    predictors: list[tuple[str, Predictor]] = []
+    for stage, network in stage_networks(model, float_model).items():
+        predictors.append((stage, replace(checkpoint_predictor(network, header, threads), title=stage)))
+    predictors += [(RUNTIME, bundle_predictor(bundle, threads)) for bundle in bundles]
+    results: list[StageResult] = []
+    for stage, predictor in predictors:
+        name = predictor.name if stage == RUNTIME else stage
+        evaluation = evaluate_samples(
+            replace(predictor, windowed=windowed), samples, progress=lambda _, d, t, n=name: progress(n, d, t)
+        )
+        results.append(_result(stage, name, predictor, evaluation))
+    return results
+
+
+def _result(stage: str, name: str, predictor: Predictor, evaluation: Evaluation) -> StageResult:
+    return StageResult(
+        stage,
+        name,
+        predictor.title,
+        predictor.verdict,
+        predictor.device,
+        tuple(image.name for image in evaluation.images),
+        tuple(image.figure("dice") for image in evaluation.images),
+        tuple(image.figure("hd95") for image in evaluation.images),
+    )
+
+
+def difference(later: StageResult, earlier: StageResult) -> Difference:
+    """`later` minus `earlier`; both over the same images."""
+    gaps = np.subtract(later.dice, earlier.dice)
+    distances = [b - a for a, b in zip(earlier.hd95, later.hd95, strict=True) if not (math.isnan(a) or math.isnan(b))]
+    worst = int(np.argmin(gaps))
+    return Difference(
+        later.stage,
+        later.name,
+        earlier.stage,
+        float(gaps.mean()),
+        float(gaps[worst]),
+        later.images[worst],
+        float(np.mean(distances)) if distances else 0.0,
+    )
+
+
+@dataclass(frozen=True)
+class StagesReport:
+    """All stages, their differences, and what is outside the gates."""
+
+    stages: tuple[StageResult, ...]
+    hashes: Mapping[str, str]
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Every stage against its reference, and every artifact against float too."""
+        by_stage = {result.stage: result for result in self.stages if result.stage != RUNTIME}
+        found = [
+            difference(result, by_stage[REFERENCES[result.stage]])
+            for result in self.stages
+            if result.stage in REFERENCES
+        ]
+        found += [difference(result, by_stage[FLOAT]) for result in self.stages if result.stage == RUNTIME]
+        return found
+
+    @property
+    def breaches(self) -> list[str]:
+        """Sentences, the first stage that breaks first."""
+        found: list[str] = []
+        for entry in self.differences:
+            found += accuracy_breaches(gate_of(entry), entry)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        first = next((entry for entry in self.differences if accuracy_breaches(gate_of(entry), entry)), None)
+        return {
+            "passed": not self.breaches,
+            "breaches": self.breaches,
+            "first_stage_that_breaks": None if first is None else f"{first.stage} ({first.name})",
+            "stages": [_stage_values(result) for result in self.stages],
+            "differences": [{**asdict(entry), "gate": asdict(gate_of(entry))} for entry in self.differences],
+            "hashes": dict(self.hashes),
+            "tools": tool_versions(),
+            "notice": NOTICE,
+        }
+
+    def require_passed(self) -> None:
+        """Raise ParityError naming the first stage that breaks."""
+        if self.breaches:
+            more = f" ({len(self.breaches) - 1} more)" if len(self.breaches) > 1 else ""
+            raise ParityError(f"accuracy was lost at the stage {self.breaches[0]}{more}", "Do not deploy this network.")
+
+
+def gate_of(entry: Difference) -> AccuracyGate:
+    return ACCURACY_GATES[entry.reference, entry.stage]
+
+
+def _stage_values(result: StageResult) -> dict[str, Any]:
+    values = {}
+    for name in ("dice", "hd95"):
+        summary = summarise(np.array(getattr(result, name), dtype=np.float64))
+        values[name] = {"mean": summary.mean, "interval": summary.mean_interval, "undefined": summary.undefined}
+    return {
+        "stage": result.stage,
+        "name": result.name,
+        "title": result.title,
+        "verdict": result.verdict,
+        "device": result.device,
+        **values,
+        "images": [
+            {"image": image, "dice": round(dice, 6), "hd95": None if math.isnan(hd95) else round(hd95, 3)}
+            for image, dice, hd95 in zip(result.images, result.dice, result.hd95, strict=True)
+        ],
+    }
