@@ -178,7 +178,7 @@ TARGETS: tuple[Target, ...] = (
         name="coreai",
         title="Core AI",
         suffix=".aimodel",
-        precisions=("float32", "float16"),
+        precisions=("float32", "float16", "int8"),
         lowerings=(
             Lowering("matmul", "constant matrices"),
             Lowering(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from s2m_edge.quantized.lower import with_integer_operations
 from s2m_edge.targets.base import INPUT_NAME, OUTPUT_NAME, Exporter, LoweringRequest, TensorInterface
 from s2m_edge.targets.coreai.kernel import metal_kernel, require_kernel_fits, run_as_kernel
 from s2m_edge.targets.coreai.lowerings import decomposition_table, register_lowerings
@@ -37,7 +38,8 @@ class CoreAIExporter(Exporter):
     """A Core AI asset for iOS, iPadOS and macOS 27 whose input is the fitted picture, normalised inside.
 
     float16 stores and computes in half precision, except for the statistics of LayerNorm, which coreai-torch lowers in
-    float32. Spectral lowering "matmul" uses Core AI's own operations; "custom" calls our Metal kernel, which runs on an
+    float32. int8 stores weights as int8 and rounds activations to int8, as the toolkit's quantized network says; what is
+    float in it stays float32. Spectral lowering "matmul" uses Core AI's own operations; "custom" calls our Metal kernel, which runs on an
     Apple GPU only.
     """
 
@@ -52,12 +54,15 @@ class CoreAIExporter(Exporter):
         custom = request.spectral == "custom"
         if custom:
             require_kernel_fits(request.model.config)
-        network = fold_batch_norm(request.model)
         preprocessing = request.preprocessing
+        # A quantized network has its BatchNorm folded already.
+        network = request.model if request.precision == "int8" else fold_batch_norm(request.model)
         if request.precision == "float16":
             network, preprocessing = with_exact_half_input(network, preprocessing)
             network = round_kernels(network)
         network = with_constant_filters(network, run_as_kernel) if custom else with_constant_filters(network)
+        if request.precision == "int8":
+            network = with_integer_operations(network)
         return self._convert(network, replace(request, preprocessing=preprocessing), kernels=custom)
 
     def lower_network(self, network: nn.Module, request: LoweringRequest) -> Any:
