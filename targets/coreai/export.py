@@ -38,9 +38,9 @@ class CoreAIExporter(Exporter):
     """A Core AI asset for iOS, iPadOS and macOS 27 whose input is the fitted picture, normalised inside.
 
     float16 stores and computes in half precision, except for the statistics of LayerNorm, which coreai-torch lowers in
-    float32. int8 stores weights as int8 and rounds activations to int8, as the toolkit's quantized network says; what is
-    float in it stays float32. Spectral lowering "matmul" uses Core AI's own operations; "custom" calls our Metal kernel, which runs on an
-    Apple GPU only.
+    float32. int8 stores weights as int8 and rounds activations to int8, as the toolkit's quantized network says; the
+    rest stays float32. Spectral lowering "matmul" uses Core AI's own operations; "custom" calls our Metal kernel, which
+    runs on an Apple GPU only.
     """
 
     interface: ClassVar[TensorInterface] = TensorInterface(input_dtype="uint8", layout="NHWC")
