@@ -98,6 +98,14 @@ def read_calibration_set(
     return CalibrationSet(images, provenance)
 
 
+def read_validation_images(
+    data: Path, config: S2MNetConfig, *, preset: str | None = None, count: int, patches: bool = False
+) -> tuple[LabelledImage, ...]:
+    """Images of the validation split, evenly spaced, read as the calibration images are."""
+    samples = _spaced(load_training_data(data, preset)[1], count)
+    return tuple(_read(sample, config, patches, index) for index, sample in enumerate(samples))
+
+
 def class_coverage(images: Sequence[LabelledImage], classes: int) -> list[dict[str, Any]]:
     """Per foreground class: its label, the images that show it, and its share of all pixels."""
     found = []

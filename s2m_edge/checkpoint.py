@@ -166,6 +166,16 @@ def bundled_with_hash(sha256: str) -> Path | None:
     return next((path for path in files if file_sha256(path) == sha256), None)
 
 
+def quantized_counterpart(header: CheckpointHeader) -> Path | None:
+    """The bundled int8 checkpoint that was made from a float one, or None."""
+    for name, path in BUNDLED_CHECKPOINTS.items():
+        if name.endswith(QUANTIZED_SUFFIX) and path.is_file():
+            origin = read_header(path).provenance.get("float", {})
+            if origin.get("sha256") == header.sha256:
+                return path
+    return None
+
+
 def read_header(path: str | Path | None = None) -> CheckpointHeader:
     """Configuration and provenance of a checkpoint, or of a bundled one by name. Reads no weights.
 

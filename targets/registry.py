@@ -161,7 +161,7 @@ TARGETS: tuple[Target, ...] = (
         name="coreml",
         title="Core ML (ML Program)",
         suffix=".mlpackage",
-        precisions=("float32", "float16", "int8"),
+        precisions=("float32", "float16", "int8", "int8-weights", "palette6"),
         lowerings=(
             Lowering("matmul", "constant matrices"),
             Lowering("custom", "composite op of constant matrices (ML Programs have no custom layers)"),

@@ -50,3 +50,28 @@ def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_model(small_checkpoint: Path) -> S2MNet:
     """The network of `small_checkpoint`, as stored."""
     return load_model(small_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def small_quantized_checkpoint(
+    small_checkpoint: Path, small_model: S2MNet, polyp_images: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The int8 checkpoint of `small_checkpoint`, calibrated on eight real pictures."""
+    from s2m_edge.checkpoint import read_header
+    from s2m_edge.imaging.preprocess import fit_to_network, normalise
+    from s2m_edge.imaging.read import read_image
+    from s2m_edge.quantize.images import CalibrationSet, LabelledImage
+    from s2m_edge.quantize.quantize import calibrated_network, save_calibrated
+    from s2m_edge.quantized import QuantizationConfig
+    from s2m_edge.targets.bundle import preprocessing_for
+
+    preprocessing = preprocessing_for(small_model.config)
+    images = []
+    for path in polyp_images[:8]:
+        picture = normalise(fit_to_network(read_image(path), preprocessing), preprocessing)[0]
+        images.append(LabelledImage(path.stem, torch.from_numpy(picture), torch.zeros(1, 96, 96, dtype=torch.uint8)))
+    calibration = CalibrationSet(tuple(images), {"count": len(images), "coverage": []})
+    network = calibrated_network(small_model, calibration, QuantizationConfig())
+    path = tmp_path_factory.mktemp("quantized") / "small-int8.safetensors"
+    save_calibrated(path, network, read_header(small_checkpoint), calibration, QuantizationConfig())
+    return path

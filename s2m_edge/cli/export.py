@@ -18,7 +18,7 @@ def export(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="Checkpoint file, or a bundled one: polyp, vessel, left-ventricle, and for int8 polyp-int8 and so on."
+            help="Checkpoint file, or a bundled one: polyp, vessel, left-ventricle; int8 takes their quantized forms."
         ),
     ] = None,
     precision: Annotated[str, typer.Option(help="float32, float16, or int8 of a quantized checkpoint.")] = "float32",
@@ -42,7 +42,7 @@ def export(
     A bundle holds the artifact, contract.json, golden.safetensors and parity.json. A failed parity gate exits with 1
     and publishes nothing.
     """
-    from s2m_edge.checkpoint import QUANTIZED_SUFFIX, read_header
+    from s2m_edge.checkpoint import quantized_counterpart, read_header
     from s2m_edge.cli import console
     from s2m_edge.cli.options import parse_precision, parse_spectral, parse_targets
     from s2m_edge.errors import ParityError, S2MEdgeError
@@ -57,9 +57,10 @@ def export(
     for entry in chosen:
         entry.require_capability(wanted, asked or entry.default_lowering)
         entry.require_backend()
-    if wanted == "int8" and checkpoint is None:
-        checkpoint = Path(f"polyp{QUANTIZED_SUFFIX}")
     header = read_header(checkpoint)
+    if wanted == "int8" and header.quantization is None:
+        checkpoint = quantized_counterpart(header) or checkpoint
+        header = read_header(checkpoint)
     require_fitting_precision(wanted, header.quantization is not None, header.path.name)
     pictures_folder = console.choose_images(images, None) if images is not None else None
     require_writable(out)

@@ -22,6 +22,7 @@ from s2m_edge.cli import (
     predict,
     quantize,
     reference,
+    sensitivity,
     targets,
     train,
 )
@@ -59,6 +60,7 @@ TRAINING, DEPLOYMENT, LOOKING = "Train and evaluate", "Deploy", "Look"
 app.add_typer(data.app, name="data", rich_help_panel=TRAINING)
 app.command("train", rich_help_panel=TRAINING)(train.train)
 app.command("quantize", rich_help_panel=TRAINING)(quantize.quantize)
+app.command("sensitivity", rich_help_panel=TRAINING)(sensitivity.sensitivity)
 app.command("gate", rich_help_panel=TRAINING)(gate.gate)
 app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
 app.add_typer(reference.app, name="reference", rich_help_panel=TRAINING)

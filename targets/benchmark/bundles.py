@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s2m_edge.checkpoint import load_model, quantized_counterpart, read_header
 from s2m_edge.contract import CONTRACT_FILE
 from s2m_edge.errors import CapabilityError, ContractError, ParityError, S2MEdgeError
 from s2m_edge.targets.benchmark.contenders import S2M_NET, Contender, bundle_title
@@ -117,8 +118,12 @@ def export_entries(
     """
     entries: list[Entry] = []
     breaches: list[ParityError] = []
+    float_model, float_header = model, header
     for combination in combinations:
         target, precision, spectral = combination.target, combination.precision, combination.spectral
+        model, header = float_model, float_header
+        if precision == "int8" and (quantized := quantized_counterpart(float_header)) is not None:
+            model, header = load_model(quantized), read_header(quantized)
         folder = out / bundle_name(header, target, model.config.size, precision, spectral)
         title = bundle_title(target.name, precision, spectral)
         try:

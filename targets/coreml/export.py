@@ -13,6 +13,7 @@ from s2m_edge.imaging.preprocess import Preprocessing
 from s2m_edge.quantized.lower import with_integer_operations
 from s2m_edge.targets.base import INPUT_NAME, OUTPUT_NAME, Exporter, LoweringRequest, TensorInterface
 from s2m_edge.targets.coreml.composite import register_spectral_filter
+from s2m_edge.targets.coreml.compress import compress_weights
 from s2m_edge.targets.coreml.half import round_kernels, with_exact_half_input, with_half_precision_epsilons
 from s2m_edge.targets.coreml.metadata import write_metadata
 from s2m_edge.targets.coreml.quiet import quiet_conversion
@@ -20,6 +21,8 @@ from s2m_edge.targets.deployed import DeployedNetwork, example_input
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import fold_batch_norm, spectral_as_matmul
 
+WEIGHTS_ALONE = ("int8-weights", "palette6")
+HALF_PRECISIONS = ("float16", *WEIGHTS_ALONE)
 DEBUG_MAPPING = "executorch_debug_handle_mapping.json"
 
 
@@ -40,7 +43,7 @@ class CoreMLExporter(Exporter):
         with quiet_backend():
             import coremltools as ct
 
-        if request.precision == "float16":
+        if request.precision in HALF_PRECISIONS:
             request = for_half_precision(request)
         elif request.precision == "int8":
             request = replace(request, model=with_half_precision_epsilons(request.model))
@@ -58,6 +61,8 @@ class CoreMLExporter(Exporter):
                 outputs=[ct.TensorType(name=OUTPUT_NAME, dtype=float)],
                 skip_model_load=True,
             )
+            if request.precision in WEIGHTS_ALONE:
+                model = compress_weights(model, request.precision)
         write_metadata(model, request)
         return model
 

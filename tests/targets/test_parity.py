@@ -24,6 +24,7 @@ def report(*images: ImageParity, precision: str = "float32") -> ParityReport:
 def test_the_thresholds_are_the_promised_ones():
     assert dataclasses.astuple(GATES["float32"]) == (1e-4, 0.9999, None)
     assert dataclasses.astuple(GATES["float16"]) == (None, 0.999, 0.998)
+    assert dataclasses.astuple(GATES["int8"]) == (None, 0.99, 0.95)
 
 
 @pytest.mark.parametrize(

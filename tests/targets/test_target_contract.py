@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ from s2m_edge.errors import CapabilityError, ContractError, ParityError, S2MEdge
 from s2m_edge.precision import PRECISIONS
 from s2m_edge.reference import probabilities, read_golden, reference_logits
 from s2m_edge.targets.bundle import open_bundle
-from s2m_edge.targets.export import ExportResult, export_bundle
-from s2m_edge.targets.registry import TARGETS, Target, find_target
+from s2m_edge.targets.export import export_bundle
+from s2m_edge.targets.registry import TARGETS, find_target
 
 CASES = [
     pytest.param(target, precision, lowering.name, id=f"{target.name}-{precision}-{lowering.name}")
@@ -23,29 +22,6 @@ CASES = [
     for lowering in target.lowerings
     if not lowering.missing
 ]
-
-
-@pytest.fixture(scope="session")
-def exported(small_model, small_checkpoint: Path, polyp_images: list[Path], tmp_path_factory: pytest.TempPathFactory):
-    """Export a case once and keep it for the session."""
-    folder = tmp_path_factory.mktemp("bundles")
-    made: dict[str, ExportResult] = {}
-
-    def get(target: Target, precision: str, spectral: str) -> ExportResult:
-        key = f"{target.name}-{precision}-{spectral}"
-        if key not in made:
-            made[key] = export_bundle(
-                target,
-                small_model,
-                read_header(small_checkpoint),
-                precision=precision,  # type: ignore[arg-type]
-                spectral=spectral,  # type: ignore[arg-type]
-                images=polyp_images[:4],
-                out=folder / key,
-            )
-        return made[key]
-
-    return get
 
 
 @pytest.mark.parametrize(("target", "precision", "spectral"), CASES)
@@ -75,27 +51,28 @@ def test_an_exported_bundle_is_complete_and_keeps_its_gate(exported, target, pre
 
 
 @pytest.mark.parametrize(("target", "precision", "spectral"), CASES)
-def test_the_golden_outputs_hold_in_a_fresh_runner(exported, small_model, target, precision, spectral):
+def test_the_golden_outputs_hold_in_a_fresh_runner(exported, small_models, target, precision, spectral):
     bundle = open_bundle(exported(target, precision, spectral).folder)
     golden, metadata = read_golden(bundle.folder / "golden.safetensors")
     assert len(golden) == 3
     assert "cpu" in metadata["device"]
     runner = bundle.open_runner()
-    limit = 1e-4 if precision == "float32" else 2e-2
+    limit = {"float32": 1e-4, "float16": 2e-2, "int8": 0.2}[precision]
     edge = runner.predict(golden[0].image)
     assert edge.dtype == np.float32
     assert np.abs(edge - probabilities(golden[0].logits)).max() <= limit
-    logits = reference_logits(small_model, golden[0].image, bundle.contract.preprocessing)
+    logits = reference_logits(small_models[precision == "int8"], golden[0].image, bundle.contract.preprocessing)
     assert np.allclose(golden[0].logits, logits, atol=1e-5)
 
 
 @pytest.mark.parametrize(("target", "precision", "spectral"), CASES[:1] + CASES[-1:])
-def test_the_network_is_left_as_it_was(exported, small_checkpoint, small_model, target, precision, spectral):
+def test_the_network_is_left_as_it_was(exported, small_checkpoints, small_models, target, precision, spectral):
     from s2m_edge.checkpoint import load_model
 
     exported(target, precision, spectral)
-    fresh = load_model(small_checkpoint).state_dict()
-    assert all((value == fresh[name]).all() for name, value in small_model.state_dict().items())
+    quantized = precision == "int8"
+    fresh = load_model(small_checkpoints[quantized]).state_dict()
+    assert all((value == fresh[name]).all() for name, value in small_models[quantized].state_dict().items())
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
