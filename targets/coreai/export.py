@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,7 +28,8 @@ class PictureNetwork(nn.Module):
 
     def __init__(self, deployed: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
-        self.deployed = deployed.to(dtype)
+        # On a copy, because `to` converts in place.
+        self.deployed = copy.deepcopy(deployed).to(dtype)
         self.dtype = dtype
 
     def forward(self, image: Tensor) -> Tensor:

@@ -242,6 +242,7 @@ def test_more_frequencies_than_the_kernel_holds_are_refused_before_any_work() ->
 def test_where_there_is_no_package_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     import platform
 
+    from s2m_edge.cli.doctor import _examine
     from s2m_edge.cli.options import parse_targets
 
     absent = replace(TARGET, module="no_such_backend_module")
@@ -252,3 +253,8 @@ def test_where_there_is_no_package_that_is_said(monkeypatch: pytest.MonkeyPatch)
     ):
         absent.require_backend()
     assert TARGET not in parse_targets(["all"])
+    findings = _examine()
+    assert not [row for row in findings["packages"] if row["name"].startswith("coreai")]
+    assert {"only on Linux x86_64 or Darwin arm64"} == {
+        row["here"] for row in findings["targets"] if row["name"] == "coreai"
+    }
