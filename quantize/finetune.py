@@ -30,6 +30,7 @@ RUN_FILE = "quantize.json"
 START_FILE = "start.safetensors"
 BEST_FILE = "best.safetensors"
 STATE_FILE = "last.ckpt"
+PLACES = ("checkpoint", "data")  # of this machine; what they hold is in the provenance by name and hash
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,8 @@ def finetune(folder: Path, options: FineTuning, recipe: Recipe, machine: Machine
 
     def write(trained: SegmentationModule, score: float, epoch: int) -> None:
         record.update(validation_dice=round(score, 6), best_step=epoch * options.every)
-        provenance = {**header.provenance, "fine_tuning": {**asdict(options), **record}}
+        settings = {key: value for key, value in asdict(options).items() if key not in PLACES}
+        provenance = {**header.provenance, "method": "qat", "fine_tuning": {**settings, **record}}
         assert isinstance(trained.network, S2MNet)
         save_quantized_checkpoint(folder / BEST_FILE, trained.network, quantization, provenance)
 

@@ -125,7 +125,8 @@ def save_quantized_checkpoint(
     integers = {f"{name}.weight": layer.integers() for name, layer in quantized_convolutions(model) if layer.enabled}
     tensors: dict[str, torch.Tensor] = {}
     for name, tensor in model.state_dict().items():
-        value = integers.get(name, tensor).detach().cpu().contiguous(memory_format=torch.contiguous_format)
+        stored: torch.Tensor = integers.get(name, tensor)  # type: ignore[assignment]
+        value = stored.detach().cpu().contiguous(memory_format=torch.contiguous_format)
         if value.is_floating_point():
             value = value.half() if value.dim() > 1 else value.float()
             if not torch.isfinite(value).all():

@@ -1,8 +1,8 @@
 """Building the native kernels: CMake against the installed wheels, once per version, into the user's cache.
 
-A library's key is a hash of its sources, of the packages that it is built against, of the compiler and of the
-processor, so that an upgrade of any of them builds anew and nothing stale is ever loaded. A wheel or an administrator
-may put the same libraries, built elsewhere, into the package's folder `prebuilt` or into `S2M_EDGE_PREBUILT`.
+A library's key is a hash of its sources, of the packages that it is built against and of the processor, so that an
+upgrade of any of them builds anew and nothing stale is ever loaded. A wheel or an administrator may put the same
+libraries, built elsewhere, into the package's folder `prebuilt` or into `S2M_EDGE_PREBUILT`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class NativeLibrary:
         definitions: CMake variables, for instance a wheel's CMake folder.
         kind: "library", or "program" for an executable.
         includes: further folders whose files it is built from.
+        remedy: what to do where it cannot be built.
     """
 
     name: str
@@ -51,6 +52,12 @@ class NativeLibrary:
     definitions: Mapping[str, str] = field(default_factory=dict)
     kind: str = "library"
     includes: tuple[Path, ...] = ()
+    remedy: str = _REMEDY
+
+    @property
+    def title(self) -> str:
+        """What errors call it."""
+        return f"the {'program' if self.kind == 'program' else 'native kernel'} {self.name}"
 
     @property
     def file_name(self) -> str:
@@ -99,10 +106,10 @@ def build_library(library: NativeLibrary) -> Path:
     found = find_library(library)
     if found is not None:
         return found
-    compiler, cmake = find_compiler(), find_cmake()
+    compiler, cmake = library.definitions.get("CMAKE_CXX_COMPILER") or find_compiler(), find_cmake()
     if compiler is None or cmake is None:
         lacking = "C++ compiler" if compiler is None else "CMake"
-        raise NativeBuildError(f"the native kernel {library.name} cannot be built: there is no {lacking} here", _REMEDY)
+        raise NativeBuildError(f"{library.title} cannot be built: there is no {lacking} here", library.remedy)
     final = cache_folder() / "native" / f"{library.name}-{library_key(library)}"
     with staged_folder(final) as stage:
         built = _compile(library, compiler, cmake, stage / "build")
@@ -152,21 +159,21 @@ def _compile(library: NativeLibrary, compiler: str, cmake: str, folder: Path) ->
         **library.definitions,
     }
     options = [f"-D{name}={value}" for name, value in definitions.items()]
-    _run([cmake, "-S", str(library.source), "-B", str(folder), *options], library.name)
+    _run([cmake, "-S", str(library.source), "-B", str(folder), *options], library)
     build = [cmake, "--build", str(folder), "--config", "Release", "--target", library.name, "--parallel", "2"]
-    _run(build, library.name)
+    _run(build, library)
     found = next(iter(sorted(folder.rglob(library.file_name))), None)
     if found is None:
-        raise NativeBuildError(f"the build of {library.name} left no {library.file_name}", _REMEDY)
+        raise NativeBuildError(f"the build of {library.name} left no {library.file_name}", library.remedy)
     return found
 
 
-def _run(command: list[str], name: str) -> None:
+def _run(command: list[str], library: NativeLibrary) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:
-        raise NativeBuildError(f"{command[0]} cannot be run ({error.strerror})", _REMEDY) from None
+        raise NativeBuildError(f"{command[0]} cannot be run ({error.strerror})", library.remedy) from None
     if done.returncode:
         lines = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
         reason = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no message")
-        raise NativeBuildError(f"the native kernel {name} does not build here ({reason[:300]})", _REMEDY)
+        raise NativeBuildError(f"{library.title} does not build here ({reason[:300]})", library.remedy)

@@ -26,6 +26,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from s2m_edge.checkpoint import CheckpointHeader, save_checkpoint
 from s2m_edge.errors import CheckpointError, ConfigurationError
 from s2m_edge.files import write_json
+from s2m_edge.spectral.compiled import trace_through
 from s2m_edge.train.allocator import keep_freed_memory
 from s2m_edge.train.callbacks import AverageWeights, KeepBest, KeepState, PictureSheets, SeedEachEpoch, ShowProgress
 from s2m_edge.train.data.augment import find_augmentation
@@ -133,6 +134,8 @@ def _train_phase(run: Run, machine: Machine, number: int) -> float:
     start = run.best(number - 1) if number > 1 else run.start
     header = start_from(module, start)
     if machine.compile_network:
+        if _on_gpu(machine):
+            trace_through()
         module.network.compile()
     data = ImageFolderData(
         run.data,

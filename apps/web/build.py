@@ -24,7 +24,7 @@ _SOURCES = (
     "package.json",
     "package-lock.json",
     "vite.config.js",
-    "build/**/*",
+    "plugins/**/*",
     "src/**/*",
     "public/**/*",
 )

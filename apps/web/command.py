@@ -13,7 +13,9 @@ from s2m_edge.cli import console
 from s2m_edge.contract import NOTICE
 from s2m_edge.precision import Precision
 from s2m_edge.targets.bundle import Bundle, open_bundle
-from s2m_edge.targets.registry import find_target
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "float16")
+"""What is offered where nothing was asked for: two, so that they can be compared."""
 
 
 def run_web_demo(
@@ -30,7 +32,7 @@ def run_web_demo(
     """Serve the app with the given bundles, or with those of the given checkpoints and precisions, until interrupted.
 
     Args:
-        precisions: of the exports; none stands for all that the target has.
+        precisions: of the exports; none stands for `PRECISIONS`.
         out: a folder that receives the site instead.
 
     Raises:
@@ -69,7 +71,6 @@ def _bundles_of(
     exports: Path,
     update: Notify,
 ) -> list[Bundle]:
-    wanted = precisions or find_target(TARGET).precisions
     return [
         find_or_export_bundle(
             TARGET,
@@ -79,5 +80,5 @@ def _bundles_of(
             notify=lambda step, done, total, name=precision: update(f"{name}, {step}", done, total),
         )
         for checkpoint in checkpoints
-        for precision in wanted
+        for precision in precisions or PRECISIONS
     ]

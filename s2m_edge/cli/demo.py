@@ -29,7 +29,7 @@ def web(
         typer.Option(help="Checkpoint file, or a bundled one: polyp (default), vessel, left-ventricle. Repeatable."),
     ] = None,
     precision: Annotated[
-        list[str] | None, typer.Option(help="float32, float16 or all; all that the ONNX target has by default.")
+        list[str] | None, typer.Option(help="One or more, with commas; float32,float16 by default, to be compared.")
     ] = None,
     exports: Annotated[Path, typer.Option(help="Folder where bundles are looked for and exported to.")] = Path(
         "exports"
@@ -121,3 +121,41 @@ def _prepare_mobile(app: MobileApp, checkpoint: list[Path] | None, precision: li
     for command, what in next_steps(app):
         console.output.print(f"  [bold]{command}[/]  ({what})")
     console.output.print(f"\n{NOTICE}")
+
+
+@app.command("board")
+def board(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="ExecuTorch bundle folder; by default that of --checkpoint.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Checkpoint file, or a bundled one: polyp (default), vessel, left-ventricle.")
+    ] = None,
+    spectral: Annotated[
+        str | None, typer.Option(help="matmul (default) or custom: the spectral filter as one op, run by our kernel.")
+    ] = None,
+    architecture: Annotated[
+        str | None, typer.Option("--arch", help="Of the board: aarch64; this machine's if left out.")
+    ] = None,
+    exports: Annotated[Path, typer.Option(help="Folder where bundles are looked for and exported to.")] = Path(
+        "exports"
+    ),
+    out: Annotated[Path, typer.Option(help="Folder to put together.")] = Path("board"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Build the C++ console program and put it with its libraries and a bundle into one folder, for a board.
+
+    Needs a C++17 compiler and CMake. For this machine's architecture the program is also run on sample images.
+    """
+    from s2m_edge.apps.runner.board import run_board_demo
+    from s2m_edge.cli.options import parse_spectral
+
+    run_board_demo(
+        bundle=bundle,
+        checkpoint=checkpoint,
+        spectral=parse_spectral(spectral),
+        architecture=architecture,
+        exports=exports,
+        out=out,
+        as_json=as_json,
+    )

@@ -133,7 +133,7 @@ def quantize_mixer_parts(mixer: SpectralSpatialMixer, path: str, config: Quantiz
     if config.quantizes(f"{path}.mixer") and spatial is not None and fuse is not None:
         _quantize_spatial(spatial, config)
         assert isinstance(fuse[0], nn.Conv2d)
-        fuse[0] = nn.Sequential(ActivationQuantizer(), *convolution_block(fuse[0], None, config))
+        fuse[0] = nn.Sequential(ActivationQuantizer(), *convolution_block(fuse[0], None, config))  # type: ignore[arg-type]
     if config.quantizes(f"{path}.spectral"):
         mixer.spectral = QuantizedSpectralBranch(mixer.spectral)  # type: ignore[assignment]
     if config.quantizes(f"{path}.norm"):

@@ -55,7 +55,7 @@ class DequantizingConv2d(nn.Module):
             weight = torch.ops.quantized_decomposed.dequantize_per_channel(
                 self.weight, self.weight_scale, self.weight_zero_point, 0, -self.limit, self.limit, torch.int8
             )
-        return nn.functional.conv2d(x, weight, self.bias, *self.options)
+        return nn.functional.conv2d(x, weight, self.bias, *self.options)  # type: ignore[call-overload, arg-type]
 
 
 def with_integer_operations(network: Network, weights: WeightForm = "dequantize") -> Network:

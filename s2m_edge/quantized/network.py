@@ -47,7 +47,7 @@ def quantized_network(model: S2MNet, config: QuantizationConfig | None = None) -
         stage.receptive = QuantizedReceptiveField(stage.receptive, config)  # type: ignore[assignment]
         if isinstance(stage.mixer, SpectralSpatialMixer):
             quantize_mixer_parts(stage.mixer, f"encoder.{index}", config)
-        stage.mixer = QuantizedMixer(stage.mixer, skips[index])
+        stage.mixer = QuantizedMixer(stage.mixer, skips[index])  # type: ignore[assignment]
     for index, block in enumerate(network.decoder):
         assert isinstance(block, BoundaryFocusedDecoder)
         network.decoder[index] = QuantizedDecoder(block, skips[-2 - index], config)

@@ -34,32 +34,29 @@ def frequency_count(kept: int) -> int:
     return kept // 2 + 1
 
 
-def dft_basis(length: int, kept: int) -> Tensor:
+def dft_basis(length: int, kept: int, device: torch.device | None = None) -> Tensor:
     """D, length x 2M in float64: M = kept // 2 + 1 cosines, then as many sines, orthonormally scaled.
 
     Args:
         length: N, number of samples along the axis.
         kept: K' <= N, number of frequencies kept.
+        device: where it is computed and stays; the CPU by default.
     """
-    positions = torch.arange(length, dtype=torch.int64)
-    frequencies = torch.arange(frequency_count(kept), dtype=torch.int64)
+    positions = torch.arange(length, dtype=torch.int64, device=device)
+    frequencies = torch.arange(frequency_count(kept), dtype=torch.int64, device=device)
     # The product is reduced modulo N as an integer, so that large angles lose no digits.
     turns = (positions[:, None] * frequencies[None, :] % length).to(torch.float64) / length
     angles = 2.0 * math.pi * turns
-    sines = torch.sin(angles)
-    sines[:, 2 * frequencies % length == 0] = 0.0
+    sines = torch.where(2 * frequencies % length == 0, 0.0, torch.sin(angles))
     return torch.cat((torch.cos(angles), sines), dim=1) / math.sqrt(length)
 
 
-def fold_matrices(kept: int) -> tuple[Tensor, Tensor]:
+def fold_matrices(kept: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
     """The sum and the difference of a filter's entries at f and -f, as two M x K matrices in float64."""
-    even = torch.zeros(frequency_count(kept), kept, dtype=torch.float64)
-    odd = torch.zeros_like(even)
-    for column in range(kept):
-        frequency = column - kept // 2
-        even[abs(frequency), column] = 1.0
-        odd[abs(frequency), column] = float((frequency > 0) - (frequency < 0))
-    return even, odd
+    frequencies = torch.arange(kept, device=device) - kept // 2
+    rows = torch.arange(frequency_count(kept), device=device)
+    even = (frequencies.abs() == rows[:, None]).to(torch.float64)
+    return even, even * frequencies.sign()
 
 
 @lru_cache(maxsize=64)
@@ -75,6 +72,21 @@ def _cached_folds(kept: int, dtype: torch.dtype, device: torch.device) -> tuple[
         return even.to(device=device, dtype=dtype), odd.to(device=device, dtype=dtype)
 
 
+def constant_basis(length: int, kept: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """`dft_basis` in a dtype and on a device, made once; nobody may change it."""
+    if torch.compiler.is_dynamo_compiling():  # a few small operators for the compiler to fuse; it sees no caches
+        return dft_basis(length, kept, device).to(dtype)
+    return _cached_basis(length, kept, dtype, device)
+
+
+def constant_folds(kept: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """`fold_matrices` in a dtype and on a device, made once; nobody may change them."""
+    if torch.compiler.is_dynamo_compiling():
+        even, odd = fold_matrices(kept, device)
+        return even.to(dtype), odd.to(dtype)
+    return _cached_folds(kept, dtype, device)
+
+
 def fold_filter(weight: Tensor) -> tuple[Tensor, Tensor]:
     """The gains [P P; P P] and [-Q Q; Q -Q] of a filter, **transposed** (width frequencies first).
 
@@ -84,8 +96,8 @@ def fold_filter(weight: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Two tensors C x 2*M2 x 2*M1, the direct and the crossed gain, of weight's dtype.
     """
-    even_rows, odd_rows = _cached_folds(weight.shape[-2], weight.dtype, weight.device)
-    even_columns, odd_columns = _cached_folds(weight.shape[-1], weight.dtype, weight.device)
+    even_rows, odd_rows = constant_folds(weight.shape[-2], weight.dtype, weight.device)
+    even_columns, odd_columns = constant_folds(weight.shape[-1], weight.dtype, weight.device)
     flipped = weight.transpose(-2, -1)
     direct = even_columns @ flipped @ even_rows.T
     crossed = odd_columns @ flipped @ odd_rows.T
@@ -121,8 +133,8 @@ def bases_for(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     height, width = x.shape[-2:]
     rows, columns = weight.shape[-2:]
     return (
-        _cached_basis(height, rows, x.dtype, x.device),
-        _cached_basis(width, columns, x.dtype, x.device),
+        constant_basis(height, rows, x.dtype, x.device),
+        constant_basis(width, columns, x.dtype, x.device),
     )
 
 
@@ -157,8 +169,8 @@ def dft_weight_gradient(gradient: Tensor, x: Tensor, rows: int, columns: int) ->
     """
     height, width = x.shape[-2:]
     kept_rows, kept_columns = min(rows, height), min(columns, width)
-    basis_height = _cached_basis(height, kept_rows, x.dtype, x.device)
-    basis_width = _cached_basis(width, kept_columns, x.dtype, x.device)
+    basis_height = constant_basis(height, kept_rows, x.dtype, x.device)
+    basis_width = constant_basis(width, kept_columns, x.dtype, x.device)
     spectrum = forward_transform(x, basis_height, basis_width)
     upstream = forward_transform(gradient, basis_height, basis_width)
     direct = (upstream * spectrum).sum(dim=0)
@@ -168,8 +180,8 @@ def dft_weight_gradient(gradient: Tensor, x: Tensor, rows: int, columns: int) ->
     left, right = crossed[..., :m1], crossed[..., m1:]
     signed = right - left
     crossed = signed[..., :m2, :] - signed[..., m2:, :]
-    even_rows, odd_rows = _cached_folds(kept_rows, x.dtype, x.device)
-    even_columns, odd_columns = _cached_folds(kept_columns, x.dtype, x.device)
+    even_rows, odd_rows = constant_folds(kept_rows, x.dtype, x.device)
+    even_columns, odd_columns = constant_folds(kept_columns, x.dtype, x.device)
     kept = (even_columns.T @ direct @ even_rows + odd_columns.T @ crossed @ odd_rows).transpose(-2, -1)
     top, left_pad = rows // 2 - kept_rows // 2, columns // 2 - kept_columns // 2
     padding = (left_pad, columns - kept_columns - left_pad, top, rows - kept_rows - top)

@@ -86,13 +86,13 @@ def try_kernel(x: Tensor, weight: Tensor) -> Tensor | None:
         weight: C x K1 x K2, any floating dtype.
     """
     function = _FUNCTIONS.get(x.dtype)
-    if function is None or x.device.type != "cpu" or (library := _library()) is None:
+    if function is None or x.device.type != "cpu" or weight.device.type != "cpu" or (library := _library()) is None:
         return None
     source, gains = x.contiguous(), weight.detach().to(torch.float32).contiguous()
     result = torch.empty_like(source)
     shape = (ctypes.c_int64 * 6)(*source.shape, *gains.shape[1:])
-    getattr(library, function)(source.data_ptr(), gains.data_ptr(), result.data_ptr(), shape)
-    return result
+    done = getattr(library, function)(source.data_ptr(), gains.data_ptr(), result.data_ptr(), shape)
+    return result if done else None  # out of memory: torch says so in its own words, or finds a way
 
 
 def kernel_calls() -> int:
@@ -105,10 +105,10 @@ def _library() -> Any:
     if _matrix_form.get() or os.environ.get(SWITCH) == "0":
         return None
     if not _loaded.looked:
-        _loaded.looked = True
         found = find_library(kernel_library())
         if found is not None:
             _load(found)
+        _loaded.looked = True
     return _loaded.library
 
 
@@ -123,6 +123,6 @@ def _load(path: Path) -> None:
     pointer = ctypes.c_void_p
     for name in _FUNCTIONS.values():
         getattr(library, name).argtypes = [pointer, pointer, pointer, pointer]
-        getattr(library, name).restype = None
+        getattr(library, name).restype = ctypes.c_bool
     library.s2m_edge_spectral_filter_calls.restype = ctypes.c_uint64
     _loaded.library, _loaded.looked = library, True

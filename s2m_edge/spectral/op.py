@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from s2m_edge.errors import ConfigurationError
+from s2m_edge.spectral.compiled import is_traced
 from s2m_edge.spectral.dft import dft_spectral_filter, dft_weight_gradient
 from s2m_edge.spectral.kernel import try_kernel
 
@@ -151,4 +152,7 @@ def spectral_filter(x: Tensor, weight: Tensor) -> Tensor:
     Raises:
         ConfigurationError: the shapes or dtypes do not fit.
     """
+    if is_traced():
+        _check(x, weight)
+        return dft_spectral_filter(x, weight.to(x.dtype)).contiguous()
     return torch.ops.s2m_edge.spectral_filter(x, weight)

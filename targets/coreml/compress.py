@@ -19,7 +19,9 @@ def compress_weights(model: Any, precision: str) -> Any:
         model: a `ct.models.MLModel` in float16.
         precision: "int8-weights" or "palette6".
     """
-    import coremltools.optimize.coreml as cto
+    import coremltools.optimize.coreml
+
+    cto: Any = coremltools.optimize.coreml  # its annotations say less than it takes
 
     if precision == "int8-weights":
         chosen = cto.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=SMALLEST_COMPRESSED)

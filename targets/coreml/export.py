@@ -8,8 +8,11 @@ from typing import Any, ClassVar
 
 import torch
 
+from s2m_edge.blocks import SpectralSpatialMixer
 from s2m_edge.errors import LoweringError
 from s2m_edge.imaging.preprocess import Preprocessing
+from s2m_edge.model import S2MNet
+from s2m_edge.quantized import is_quantized
 from s2m_edge.quantized.lower import with_integer_operations
 from s2m_edge.targets.base import INPUT_NAME, OUTPUT_NAME, Exporter, LoweringRequest, TensorInterface
 from s2m_edge.targets.coreml.composite import register_spectral_filter
@@ -45,7 +48,8 @@ class CoreMLExporter(Exporter):
 
         if request.precision in HALF_PRECISIONS:
             request = for_half_precision(request)
-        elif request.precision == "int8":
+        elif request.precision == "int8" and not has_quantized_mixers(request.model):
+            # A rounded tensor in front of a LayerNorm cannot be scaled without its quantizer.
             request = replace(request, model=with_half_precision_epsilons(request.model))
         image = _image_type(request)
         program = _exported_program(request)
@@ -72,6 +76,12 @@ class CoreMLExporter(Exporter):
             lowered.save(str(path))
         # A note for ExecuTorch's debugger, which is no part of the package's Manifest.
         (path / DEBUG_MAPPING).unlink(missing_ok=True)
+
+
+def has_quantized_mixers(network: S2MNet) -> bool:
+    """Whether an SSTM has quantizers inside, which the default configuration does not."""
+    mixers = [module for module in network.modules() if isinstance(module, SpectralSpatialMixer)]
+    return any(is_quantized(mixer) for mixer in mixers)
 
 
 def for_half_precision(request: LoweringRequest) -> LoweringRequest:

@@ -14,18 +14,13 @@ from s2m_edge.targets.quiet import quiet_native
 OPERATOR = f"{QUALIFIED_NAME}.out"
 """The operator as programs and the runtime name it."""
 
-_HERE = Path(__file__).resolve().parent
-_NATIVE, _RUNNER = _HERE / "native", _HERE / "runner"
+NATIVE_FOLDER = Path(__file__).resolve().parent / "native"
+"""The operator's registration, and what a program needs of the wheel (executorch.cmake)."""
 
 
 def kernel_library() -> NativeLibrary:
     """The library that registers the operator with the runtime of the wheel."""
-    return NativeLibrary("s2m_edge_executorch", _NATIVE, _versions(), _definitions())
-
-
-def console_runner() -> NativeLibrary:
-    """The program that runs a .pte on a raw tensor without Python, the operator linked in."""
-    return NativeLibrary("s2m_edge_runner", _RUNNER, _versions(), _definitions(), kind="program", includes=(_NATIVE,))
+    return NativeLibrary("s2m_edge_executorch", NATIVE_FOLDER, wheel_versions(), wheel_definitions(installed_wheel()))
 
 
 def load_kernel() -> None:
@@ -51,10 +46,20 @@ def load_kernel() -> None:
         ) from None
 
 
-def _versions() -> dict[str, str]:
+def wheel_versions() -> dict[str, str]:
+    """The version of the installed wheel, as `NativeLibrary` takes it."""
     return {"executorch": metadata.version("executorch")}
 
 
-def _definitions() -> dict[str, str]:
-    wheel = Path(str(metadata.distribution("executorch").locate_file("executorch")))
+def installed_wheel() -> Path:
+    """The folder `executorch` of the installed wheel."""
+    return Path(str(metadata.distribution("executorch").locate_file("executorch")))
+
+
+def wheel_definitions(wheel: Path) -> dict[str, str]:
+    """What CMake needs to find a wheel's headers and libraries.
+
+    Args:
+        wheel: the folder `executorch` in it.
+    """
     return {"executorch_DIR": str(wheel / "lib" / "cmake" / "executorch")}

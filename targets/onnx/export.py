@@ -15,7 +15,7 @@ from s2m_edge.targets.onnx.compress import name_nodes_by_module, remove_traces, 
 from s2m_edge.targets.onnx.quantized import complete_quantization
 from s2m_edge.targets.onnx.spectral import OPSET, add_function, spectral_as_node
 from s2m_edge.targets.quiet import quiet_backend
-from s2m_edge.targets.rewrites import spectral_as_matmul
+from s2m_edge.targets.rewrites import fold_batch_norm, spectral_as_matmul, sum_branches
 
 if TYPE_CHECKING:
     import onnx
@@ -38,7 +38,9 @@ class ONNXExporter(Exporter):
         custom = request.spectral == "custom"
         rewritten = spectral_as_node(request.model) if custom else spectral_as_matmul(request.model)
         if request.precision == "int8":
-            rewritten = with_integer_operations(rewritten)
+            rewritten = with_integer_operations(rewritten)  # its branches share a scale: joining them is a copy
+        else:
+            rewritten = sum_branches(fold_batch_norm(rewritten))
         model = self._translated(rewritten, request)
         if custom:
             add_function(model)

@@ -16,6 +16,7 @@ from s2m_edge.targets.deployed import DeployedNetwork, example_image
 from s2m_edge.targets.half_storage import halved
 from s2m_edge.targets.openvino.backend import import_openvino
 from s2m_edge.targets.openvino.extension import build_extension
+from s2m_edge.targets.openvino.kernels import ask_for_blocked_kernels
 from s2m_edge.targets.openvino.naming import convert_with_module_names
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import spectral_as_matmul
@@ -76,6 +77,8 @@ class OpenVINOExporter(Exporter):
         if request.precision in ("float16", "int8"):  # of int8, what stays float
             _store_weights_as_float16(lowered)
         import_openvino().save_model(lowered, path, compress_to_fp16=False)
+        if request.precision != "int8":  # int8 has kernels of its own (on some processors AMX), and no such choice
+            ask_for_blocked_kernels(path)
 
 
 def _store_weights_as_float16(model: openvino.Model) -> None:

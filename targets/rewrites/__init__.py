@@ -3,6 +3,7 @@
 from s2m_edge.targets.rewrites.batch_norm import fold_batch_norm
 from s2m_edge.targets.rewrites.blend import InterpolatingDecoder, blend_by_interpolation
 from s2m_edge.targets.rewrites.depthwise import SplitDepthwise, split_depthwise
+from s2m_edge.targets.rewrites.fusion import SummedReceptiveField, sum_branches
 from s2m_edge.targets.rewrites.layer_norm import ConvolutionalLayerNorm, layer_norm_as_convolutions
 from s2m_edge.targets.rewrites.replace import replace_modules
 from s2m_edge.targets.rewrites.spectral import MatmulSpectralBranch, replace_spectral_branches, spectral_as_matmul
@@ -13,6 +14,7 @@ __all__ = [
     "InterpolatingDecoder",
     "MatmulSpectralBranch",
     "SplitDepthwise",
+    "SummedReceptiveField",
     "blend_by_interpolation",
     "fold_batch_norm",
     "layer_norm_as_convolutions",
@@ -21,4 +23,5 @@ __all__ = [
     "replace_spectral_branches",
     "spectral_as_matmul",
     "split_depthwise",
+    "sum_branches",
 ]

@@ -16,6 +16,7 @@ from s2m_edge.checkpoint import (
     ResampledFilterWarning,
     bundled_with_hash,
     locate_checkpoint,
+    quantized_counterpart,
     read_header,
     save_checkpoint,
 )
@@ -151,3 +152,15 @@ def test_an_unwritable_place_leaves_nothing(tmp_path: Path, small_model):
     with pytest.raises(OutputError):
         save_checkpoint(blocked / "x.safetensors", small_model, {})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["polyp", "vessel", "left-ventricle"])
+def test_every_bundled_network_has_an_int8_form_that_knows_where_it_comes_from(name: str):
+    header, whole = read_header(f"{name}-int8"), read_header(name)
+    assert header.quantization is not None
+    assert header.path.stat().st_size < 6_000_000
+    assert quantized_counterpart(whole) == header.path
+    assert header.provenance["float"]["sha256"] == whole.sha256
+    assert header.provenance["calibration"]["count"] >= 8
+    assert all(entry["images"] for entry in header.provenance["calibration"]["coverage"])
+    assert header.config == whole.config

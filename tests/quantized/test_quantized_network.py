@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from s2m_edge.checkpoint import load_model, read_header, record_provenance
+from s2m_edge.config import S2MNetConfig
 from s2m_edge.errors import CheckpointError, ConfigurationError
+from s2m_edge.model import S2MNet
 from s2m_edge.quantized import (
     ActivationQuantizer,
     QuantizationConfig,
@@ -36,6 +38,20 @@ def test_with_every_quantizer_off_it_is_the_float_network(small_model, float_blo
             strict=True,
         ):
             assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("layout", ["paper", "released", "without_sstm"])
+def test_several_classes_grey_pictures_and_every_layout_are_quantized_alike(layout):
+    torch.manual_seed(0)
+    model = S2MNet(S2MNetConfig.preset(layout, size=96, classes=4, in_channels=1)).eval()
+    network = quantized_network(model)
+    for _, quantizer in activation_quantizers(network):
+        if quantizer.fixed is None:
+            quantizer.set_range(-6.0, 6.0)
+    with torch.inference_mode():
+        rounded, whole = network(IMAGE[:, :1]), model(IMAGE[:, :1])
+    assert rounded.shape == (1, 4, 96, 96)
+    assert 0 < (rounded - whole).abs().mean() < 0.5
 
 
 def test_a_quantizer_gives_at_most_256_levels_zero_among_them_and_passes_gradients():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from s2m_edge.native import KERNEL_FOLDER, find_cmake, find_compiler, find_library
+from s2m_edge.errors import NativeBuildError
+from s2m_edge.native import KERNEL_FOLDER, find_cmake, find_compiler
 from s2m_edge.reference import reference_logits
 from s2m_edge.spectral import dft_spectral_filter, kernel, reference_spectral_filter, spectral_filter
 from s2m_edge.targets.bundle import preprocessing_for
@@ -134,10 +136,52 @@ def test_the_reference_never_runs_through_it_and_the_network_gives_the_same_answ
     assert (native.sigmoid() - torch.from_numpy(reference).sigmoid()).abs().max() < 1e-5
 
 
+def test_several_threads_of_pytorchs_pool_give_the_same_bits_as_one():
+    x, weight = torch.randn(2, 7, 40, 33), torch.randn(7, 16, 12)
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            found.append(spectral_filter(x, weight))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*found)
+
+
+def test_callers_on_several_threads_at_once_each_get_their_own_answer():
+    generator = torch.Generator().manual_seed(3)
+    pairs = [
+        (torch.randn(1, 4, size, 60 - size, generator=generator), torch.randn(4, 20, 9, generator=generator))
+        for size in range(8, 40)
+    ]
+    alone = [spectral_filter(*pair) for pair in pairs]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda pair: spectral_filter(*pair), pairs * 3))
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(together, alone * 3, strict=True))
+
+
+def test_a_filter_on_another_device_is_left_to_torch():
+    assert kernel.try_kernel(torch.randn(1, 2, 8, 8), torch.randn(2, 4, 4, device="meta")) is None
+
+
 def test_a_process_that_finds_no_built_library_compiles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("S2M_EDGE_CACHE", str(tmp_path / "empty"))
-    assert find_library(kernel.kernel_library()) is None
+    monkeypatch.setattr(kernel, "_loaded", kernel._Loaded())
+    x, weight = torch.randn(1, 2, 8, 8), torch.randn(2, 4, 4)
+    assert torch.equal(spectral_filter(x, weight), dft_spectral_filter(x, weight))
+    assert not kernel.is_enabled()
     assert not (tmp_path / "empty").exists()
+
+
+def test_a_damaged_library_is_named_with_what_to_do_at_every_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    damaged = tmp_path / "libdamaged.so"
+    damaged.write_bytes(b"no library")
+    monkeypatch.setattr(kernel, "find_library", lambda library: damaged)
+    monkeypatch.setattr(kernel, "_loaded", kernel._Loaded())
+    for _ in range(2):
+        with pytest.raises(NativeBuildError, match=r"libdamaged\.so does not load .* S2M_EDGE_KERNEL=0") as caught:
+            spectral_filter(torch.randn(1, 2, 8, 8), torch.randn(2, 4, 4))
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
@@ -156,3 +200,30 @@ def test_random_shapes_under_sanitizers(sanitizers: str, tmp_path: Path):
         pytest.skip("this kernel's address-space layout is not one that the thread sanitizer takes")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "200 shapes right" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param(["-mavx2", "-mfma", "-mf16c"], id="AVX2"),
+        pytest.param([], id="no more than every processor has"),
+        pytest.param(["-DS2M_EDGE_PLAIN_VECTORS"], id="a compiler without vector types"),
+    ],
+)
+def test_random_shapes_with_the_vectors_of_other_processors(flags: list[str], tmp_path: Path):
+    """What is compiled for this processor has one width of vectors; portable builds and other compilers have others."""
+    assert COMPILER is not None
+    if "-mavx2" in flags and not runs_avx2():
+        pytest.skip("this processor has no AVX2, FMA and F16C")
+    program = tmp_path / "fuzz"
+    command = [COMPILER, "-std=c++17", "-O1", "-ffp-contract=fast", *flags, "-pthread", f"-I{KERNEL_FOLDER}"]
+    subprocess.run([*command, str(KERNEL_FOLDER / "test" / "fuzz.cpp"), "-o", str(program)], check=True)
+    done = subprocess.run([str(program), "150", "11"], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "150 shapes right" in done.stdout
+
+
+def runs_avx2() -> bool:
+    path = Path("/proc/cpuinfo")
+    words = set(path.read_text().split()) if path.is_file() else set()
+    return {"avx2", "fma", "f16c"} <= words

@@ -13,6 +13,7 @@ from s2m_edge.checkpoint import load_model
 from s2m_edge.errors import CapabilityError
 from s2m_edge.quantized.layers import quantized_convolutions
 from s2m_edge.targets.bundle import open_bundle
+from s2m_edge.targets.openvino.run import OpenVINORunner
 from s2m_edge.targets.registry import find_target
 
 
@@ -26,6 +27,7 @@ def convolutions(small_models) -> int:
 
 def test_openvino_executes_every_quantized_convolution_in_eight_bits(exported, convolutions):
     runner = open_bundle(exported(find_target("openvino"), "int8", "matmul").folder).open_runner()
+    assert isinstance(runner, OpenVINORunner)
     kinds = Counter()
     for node in runner.compiled.get_runtime_model().get_ops():
         facts = node.get_rt_info()

@@ -28,25 +28,34 @@ std::atomic<std::uint64_t> calls{0};
 
 // The runtime's pool; it splits a range into one piece per thread.
 struct RuntimeParallelFor {
-  bool& succeeded;
+  std::atomic<bool>& succeeded;
 
   template <class Body>
   void operator()(std::size_t count, const Body& body) const {
-    const auto piece = [&body](std::int64_t begin, std::int64_t end) {
-      body(static_cast<std::size_t>(begin), static_cast<std::size_t>(end));
+    const auto piece = [this, &body](std::int64_t begin, std::int64_t end) {
+      try {
+        body(static_cast<std::size_t>(begin), static_cast<std::size_t>(end));
+      } catch (...) {  // the pool's threads let none pass
+        succeeded = false;
+      }
     };
     if (!executorch::extension::parallel_for(0, static_cast<std::int64_t>(count), 1, piece)) succeeded = false;
   }
 };
 
+// Whether all of `out` was written; scratch memory and the pool are what can fail.
 template <class Storage>
 bool filter(const Tensor& x, const Tensor& weight, Tensor& out) {
   const auto size = [](const Tensor& tensor, int axis) { return static_cast<std::size_t>(tensor.size(axis)); };
   const s2m_edge::SpectralShape shape{size(x, 0), size(x, 1),      size(x, 2),
                                       size(x, 3), size(weight, 1), size(weight, 2)};
-  bool succeeded = true;
-  s2m_edge::spectral_filter(static_cast<const Storage*>(x.const_data_ptr()), weight.const_data_ptr<float>(),
-                            static_cast<Storage*>(out.mutable_data_ptr()), shape, RuntimeParallelFor{succeeded});
+  std::atomic<bool> succeeded{true};
+  try {
+    s2m_edge::spectral_filter(static_cast<const Storage*>(x.const_data_ptr()), weight.const_data_ptr<float>(),
+                              static_cast<Storage*>(out.mutable_data_ptr()), shape, RuntimeParallelFor{succeeded});
+  } catch (...) {  // the runtime knows no exceptions
+    return false;
+  }
   return succeeded;
 }
 
@@ -81,7 +90,7 @@ Tensor& spectral_filter_out(KernelRuntimeContext& context, const Tensor& x, cons
     default:
       ET_KERNEL_CHECK_MSG(context, false, InvalidArgument, out, "spectral_filter takes float32 and float16 only");
   }
-  ET_KERNEL_CHECK_MSG(context, succeeded, Internal, out, "the thread pool failed");
+  ET_KERNEL_CHECK_MSG(context, succeeded, Internal, out, "memory is short, or the thread pool failed");
   return out;
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import subprocess
 import sys
@@ -14,11 +13,12 @@ import pytest
 
 pytest.importorskip("executorch")
 
-from s2m_edge.imaging.preprocess import normalise
+from s2m_edge.errors import LoweringError
 from s2m_edge.native import build_library, find_cmake, find_compiler
+from s2m_edge.spectral import QUALIFIED_NAME
 from s2m_edge.targets.base import LoweringRequest
 from s2m_edge.targets.executorch.export import ExecuTorchExporter
-from s2m_edge.targets.executorch.kernel import OPERATOR, console_runner, kernel_library
+from s2m_edge.targets.executorch.kernel import OPERATOR, kernel_library
 from s2m_edge.targets.executorch.run import ExecuTorchRunner
 from s2m_edge.targets.registry import find_target
 from support import Case, make_case
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.skipif(
     find_compiler() is None or find_cmake() is None, reason="no C++ compiler or no CMake: the kernel cannot be built"
 )
 STAGES = 5
+UNKNOWN = "s2m_edge::spectral_filtre"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,16 @@ def export(case: Case, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def artifact(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(case, tmp_path_factory.mktemp("custom"))
+
+
+@pytest.fixture(scope="module")
+def foreign(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same program, but its operator has a name of the same length that nothing registers."""
+    known, whole = QUALIFIED_NAME.encode(), artifact.read_bytes()
+    assert known in whole
+    path = tmp_path_factory.mktemp("foreign") / artifact.name
+    path.write_bytes(whole.replace(known, UNKNOWN.encode()))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -62,46 +73,10 @@ def test_the_kernel_is_called_and_the_answer_is_eagers(case: Case, runner: Execu
     assert np.abs(found - case.expected).max() < 1e-5
 
 
-def test_the_console_runner_gives_what_python_gives(case: Case, artifact: Path, runner, tmp_path: Path):
-    program = build_library(console_runner())
-    source, result = tmp_path / "in.raw", tmp_path / "out.raw"
-    normalise(case.fitted, case.preprocessing).tofile(source)
-    command = [str(program), str(artifact), str(source), str(result), "--threads", "1", "--benchmark", "3"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    found = np.fromfile(result, np.float32).reshape(case.expected.shape)
-    assert np.abs(found - runner.predict(case.fitted)).max() < 1e-6
-    times = json.loads(done.stdout)
-    assert times["runs"] == 3
-    assert times["threads"] == 1
-    assert 0 < times["p10_ms"] <= times["median_ms"] <= times["p90_ms"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (("ARTIFACT", "SHORT", "OUT"), 2, "bytes, and the program takes"),
-        (("SHORT", "SHORT", "OUT"), 1, "cannot be loaded"),
-        (("ARTIFACT", "NOWHERE", "OUT"), 2, "cannot be read"),
-        (("ARTIFACT", "SHORT", "OUT", "--threads", "0"), 2, "takes a number of 1 or more"),
-        (("ARTIFACT",), 2, "usage:"),
-    ],
-)
-def test_the_console_runner_says_what_is_wrong_in_one_line(
-    arguments: tuple[str, ...], code: int, words: str, artifact: Path, tmp_path: Path
-):
-    short = tmp_path / "short.raw"
-    short.write_bytes(b"\0" * 64)
-    files = {
-        "ARTIFACT": str(artifact),
-        "SHORT": str(short),
-        "NOWHERE": str(tmp_path / "no"),
-        "OUT": str(tmp_path / "o"),
-    }
-    command = [str(build_library(console_runner())), *(files.get(word, word) for word in arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stderr.count("error:")) == (code, 1), done.stderr
-    assert words in done.stderr
+def test_a_program_whose_kernel_no_library_has_is_refused_by_the_kernels_name(case: Case, foreign: Path):
+    with pytest.raises(LoweringError, match=f"{UNKNOWN}.out, which the ExecuTorch runtime here does not have") as error:
+        ExecuTorchRunner(foreign, ExecuTorchExporter.interface, case.preprocessing, "float32")
+    assert "--spectral matmul" in str(error.value)
 
 
 def test_a_process_without_kernel_and_compiler_lowers_nothing_and_refuses_a_program_each_in_one_line(

@@ -20,6 +20,7 @@ from s2m_edge.targets.rewrites import (
     phase_upsample,
     spectral_as_matmul,
     split_depthwise,
+    sum_branches,
 )
 from support import lively_network
 
@@ -31,6 +32,7 @@ REWRITES: tuple[Rewrite, ...] = (
     split_depthwise,
     phase_upsample,
     blend_by_interpolation,
+    sum_branches,
 )
 
 
@@ -113,7 +115,7 @@ def test_layer_norm_survives_a_large_common_offset() -> None:
 
 def test_rewrites_that_match_nothing_say_so() -> None:
     plain = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1))
-    for rewrite in (fold_batch_norm, layer_norm_as_convolutions, split_depthwise, phase_upsample):
+    for rewrite in (fold_batch_norm, layer_norm_as_convolutions, split_depthwise, phase_upsample, sum_branches):
         with pytest.raises(ValueError, match="has no"):
             rewrite(plain)
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 #include "spectral_filter.hpp"
 
@@ -26,26 +27,34 @@ struct TorchFor {
   }
 };
 
+// False where memory for a thread's scratch is lacking: no exception may pass a C function.
 template <class Storage>
-void filter(const void* x, const float* weight, void* y, const std::int64_t* shape) {
+bool filter(const void* x, const float* weight, void* y, const std::int64_t* shape) {
   const auto size = [shape](int axis) { return static_cast<std::size_t>(shape[axis]); };
   calls.fetch_add(1, std::memory_order_relaxed);
-  s2m_edge::spectral_filter(static_cast<const Storage*>(x), weight, static_cast<Storage*>(y),
-                            s2m_edge::SpectralShape{size(0), size(1), size(2), size(3), size(4), size(5)}, TorchFor{});
+  try {
+    s2m_edge::spectral_filter(static_cast<const Storage*>(x), weight, static_cast<Storage*>(y),
+                              s2m_edge::SpectralShape{size(0), size(1), size(2), size(3), size(4), size(5)},
+                              TorchFor{});
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  return true;
 }
 
 }  // namespace
 
-// shape: batch, channels, height, width, filter rows, filter columns. All tensors contiguous, y as large as x.
-S2M_EDGE_EXPORT void s2m_edge_spectral_filter_float(const void* x, const float* weight, void* y,
+// shape: batch, channels, height, width, filter rows, filter columns. All tensors contiguous, y as large as x. Returns
+// whether there was memory for it.
+S2M_EDGE_EXPORT bool s2m_edge_spectral_filter_float(const void* x, const float* weight, void* y,
                                                     const std::int64_t* shape) {
-  filter<float>(x, weight, y, shape);
+  return filter<float>(x, weight, y, shape);
 }
 
 // x and y hold IEEE 754 binary16.
-S2M_EDGE_EXPORT void s2m_edge_spectral_filter_half(const void* x, const float* weight, void* y,
+S2M_EDGE_EXPORT bool s2m_edge_spectral_filter_half(const void* x, const float* weight, void* y,
                                                    const std::int64_t* shape) {
-  filter<s2m_edge::Half>(x, weight, y, shape);
+  return filter<s2m_edge::Half>(x, weight, y, shape);
 }
 
 // How often the kernel was called in this process: tests tell by it that an operator ran through this library.

@@ -1,0 +1,281 @@
+/**
+ * Before and after the network, exactly as the deployment contract says. The definition is Python's
+ * (s2m_edge/imaging/resample.py, preprocess.py, overlay.py); apps/vectors holds this module to it.
+ *
+ * Sums run in double precision and are rounded to float32 where the definition has float32 arrays.
+ */
+
+/**
+ * Weights of one axis: for target i the sources first[i] .. first[i] + weights[i].length - 1.
+ * @typedef {{ first: Int32Array, weights: Float32Array[] }} Taps
+ */
+
+/**
+ * Before the network, from the contract.
+ * @typedef {{ size: number, channels: number, scale: number, mean: number[], standard_deviation: number[] }} Preprocessing
+ */
+
+const LUMA = [Math.fround(0.299), Math.fround(0.587), Math.fround(0.114)];
+const PIXELS_PER_OUTLINE = 250;
+
+/**
+ * A triangle of radius max(1, in / out) around (i + 0.5) * in / out - 0.5; weights sum to one.
+ * @param {number} length source length
+ * @param {number} newLength target length
+ * @returns {Taps}
+ */
+export function resampleTaps(length, newLength) {
+  const scale = length / newLength;
+  const radius = Math.max(1, scale);
+  const first = new Int32Array(newLength);
+  const weights = [];
+  for (let target = 0; target < newLength; target += 1) {
+    const centre = (target + 0.5) * scale - 0.5;
+    const start = Math.max(0, Math.ceil(centre - radius));
+    const end = Math.min(length - 1, Math.floor(centre + radius));
+    const row = [];
+    let sum = 0;
+    for (let source = start; source <= end; source += 1) {
+      const weight = Math.max(0, 1 - Math.abs(source - centre) / radius);
+      row.push(weight);
+      sum += weight;
+    }
+    first[target] = start;
+    weights.push(Float32Array.from(row, (weight) => weight / sum));
+  }
+  return { first, weights };
+}
+
+/**
+ * Columns of one plane: height x width to height x newWidth, float32.
+ * @param {Float32Array} plane
+ * @param {number} height
+ * @param {number} width
+ * @param {Taps} taps
+ * @returns {Float32Array}
+ */
+function resampleColumns(plane, height, width, taps) {
+  const newWidth = taps.weights.length;
+  const result = new Float32Array(height * newWidth);
+  for (let column = 0; column < newWidth; column += 1) {
+    const weights = taps.weights[column];
+    const count = weights.length;
+    let source = taps.first[column];
+    let target = column;
+    for (let row = 0; row < height; row += 1) {
+      let sum = 0;
+      for (let tap = 0; tap < count; tap += 1) sum += weights[tap] * plane[source + tap];
+      result[target] = sum;
+      source += width;
+      target += newWidth;
+    }
+  }
+  return result;
+}
+
+/**
+ * One row of a plane resampled along its height, into `result`, float32.
+ * @param {Float32Array} plane
+ * @param {number} width
+ * @param {Taps} taps
+ * @param {number} row
+ * @param {Float32Array} result width values
+ */
+function resampleRow(plane, width, taps, row, result) {
+  const weights = taps.weights[row];
+  const start = taps.first[row] * width;
+  for (let column = 0; column < width; column += 1) {
+    let sum = 0;
+    let source = start + column;
+    for (let tap = 0; tap < weights.length; tap += 1) {
+      sum += weights[tap] * plane[source];
+      source += width;
+    }
+    result[column] = sum;
+  }
+}
+
+/**
+ * One channel of an RGBA picture as float32; with `channels` 1 its ITU-R BT.601 luma, not rounded.
+ * @param {Uint8Array | Uint8ClampedArray} rgba
+ * @param {number} channel
+ * @param {number} channels
+ * @returns {Float32Array}
+ */
+function planeOf(rgba, channel, channels) {
+  const count = rgba.length / 4;
+  const plane = new Float32Array(count);
+  for (let pixel = 0, at = 0; pixel < count; pixel += 1, at += 4) {
+    plane[pixel] =
+      channels === 1 ? LUMA[0] * rgba[at] + LUMA[1] * rgba[at + 1] + LUMA[2] * rgba[at + 2] : rgba[at + channel];
+  }
+  return plane;
+}
+
+/**
+ * Stretch a picture to the network's size.
+ * @param {Uint8Array | Uint8ClampedArray} rgba height x width x 4; alpha is dropped
+ * @param {number} height
+ * @param {number} width
+ * @param {Preprocessing} preprocessing
+ * @returns {Uint8Array} size x size x channels, rounded half up
+ */
+export function fitToNetwork(rgba, height, width, preprocessing) {
+  const { size, channels } = preprocessing;
+  const fitted = new Uint8Array(size * size * channels);
+  const columns = resampleTaps(width, size);
+  const rows = resampleTaps(height, size);
+  const line = new Float32Array(size);
+  for (let channel = 0; channel < channels; channel += 1) {
+    const narrowed = resampleColumns(planeOf(rgba, channel, channels), height, width, columns);
+    for (let row = 0; row < size; row += 1) {
+      resampleRow(narrowed, size, rows, row, line);
+      let at = row * size * channels + channel;
+      for (let column = 0; column < size; column += 1) {
+        const value = Math.min(255, Math.max(0, line[column]));
+        fitted[at] = Math.floor(value + 0.5);
+        at += channels;
+      }
+    }
+  }
+  return fitted;
+}
+
+/**
+ * The network's float32 input, 1 x channels x size x size: (fitted * scale - mean) / standard deviation.
+ * @param {Uint8Array} fitted size x size x channels
+ * @param {Preprocessing} preprocessing
+ * @returns {Float32Array}
+ */
+export function normalise(fitted, preprocessing) {
+  const { size, channels } = preprocessing;
+  const scale = Math.fround(preprocessing.scale);
+  const area = size * size;
+  const planes = new Float32Array(area * channels);
+  for (let channel = 0; channel < channels; channel += 1) {
+    const mean = Math.fround(preprocessing.mean[channel]);
+    const deviation = Math.fround(preprocessing.standard_deviation[channel]);
+    const table = new Float32Array(256);
+    for (let level = 0; level < 256; level += 1) {
+      table[level] = Math.fround(Math.fround(level * scale) - mean) / deviation;
+    }
+    const offset = channel * area;
+    for (let pixel = 0, at = channel; pixel < area; pixel += 1, at += channels) {
+      planes[offset + pixel] = table[fitted[at]];
+    }
+  }
+  return planes;
+}
+
+/**
+ * Labels from probabilities of one size: with one class 1 where p >= threshold, else the first of the largest.
+ * @param {Float32Array} probabilities classes x height x width
+ * @param {number} classes
+ * @param {number} threshold
+ * @returns {Uint8Array}
+ */
+export function decide(probabilities, classes, threshold) {
+  const area = probabilities.length / classes;
+  const labels = new Uint8Array(area);
+  if (classes === 1) {
+    const limit = Math.fround(threshold);
+    for (let pixel = 0; pixel < area; pixel += 1) labels[pixel] = probabilities[pixel] >= limit ? 1 : 0;
+    return labels;
+  }
+  for (let pixel = 0; pixel < area; pixel += 1) {
+    let best = 0;
+    let largest = probabilities[pixel];
+    for (let label = 1, at = pixel + area; label < classes; label += 1, at += area) {
+      if (probabilities[at] > largest) {
+        largest = probabilities[at];
+        best = label;
+      }
+    }
+    labels[pixel] = best;
+  }
+  return labels;
+}
+
+/**
+ * Labels in the picture's own size: probabilities are resampled first, then decided.
+ * @param {Float32Array} probabilities classes x size x size
+ * @param {number} classes
+ * @param {number} size
+ * @param {number} height
+ * @param {number} width
+ * @param {number} threshold
+ * @returns {Uint8Array} height x width
+ */
+export function maskInOriginalSize(probabilities, classes, size, height, width, threshold) {
+  if (height === size && width === size) return decide(probabilities, classes, threshold);
+  const columns = resampleTaps(size, width);
+  const rows = resampleTaps(size, height);
+  const area = size * size;
+  const planes = [];
+  for (let label = 0; label < classes; label += 1) {
+    planes.push(resampleColumns(probabilities.subarray(label * area, (label + 1) * area), size, size, columns));
+  }
+  const labels = new Uint8Array(height * width);
+  const lines = new Float32Array(classes * width);
+  for (let row = 0; row < height; row += 1) {
+    for (let label = 0; label < classes; label += 1) {
+      resampleRow(planes[label], width, rows, row, lines.subarray(label * width, (label + 1) * width));
+    }
+    labels.set(decide(lines, classes, threshold), row * width);
+  }
+  return labels;
+}
+
+/**
+ * How many pixels have each label, background first.
+ * @param {Uint8Array} labels
+ * @param {number} count number of labels
+ * @returns {number[]}
+ */
+export function countLabels(labels, count) {
+  const counts = new Array(count).fill(0);
+  for (let pixel = 0; pixel < labels.length; pixel += 1) counts[labels[pixel]] += 1;
+  return counts;
+}
+
+/**
+ * Pixels that an outline is drawn with.
+ * @param {number} height
+ * @param {number} width
+ * @returns {number}
+ */
+export function outlineThickness(height, width) {
+  const exact = Math.min(height, width) / PIXELS_PER_OUTLINE;
+  const rounded = exact % 1 === 0.5 ? 2 * Math.round(exact / 2) : Math.round(exact); // half to even, as Python rounds
+  return Math.max(1, rounded);
+}
+
+/**
+ * The label where a pixel lies within `thickness` steps of another label, else 0. The picture's edge is no border.
+ * @param {Uint8Array} labels height x width
+ * @param {number} height
+ * @param {number} width
+ * @param {number} thickness
+ * @returns {Uint8Array}
+ */
+export function outline(labels, height, width, thickness) {
+  let inner = labels.slice();
+  for (let step = 0; step < thickness; step += 1) {
+    const before = inner.slice();
+    for (let row = 0, at = 0; row < height; row += 1) {
+      for (let column = 0; column < width; column += 1, at += 1) {
+        const label = before[at];
+        if (label === 0) continue;
+        const inside =
+          (row === 0 || before[at - width] === label) &&
+          (row === height - 1 || before[at + width] === label) &&
+          (column === 0 || before[at - 1] === label) &&
+          (column === width - 1 || before[at + 1] === label);
+        if (!inside) inner[at] = 0;
+      }
+    }
+  }
+  const result = labels.slice();
+  for (let at = 0; at < result.length; at += 1) if (inner[at] !== 0) result[at] = 0;
+  return result;
+}

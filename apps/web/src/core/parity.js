@@ -1,0 +1,122 @@
+/** The self-test's comparison and its gate. Figures as in targets/parity/compare.py, limits from the bundle. */
+
+import { decide } from './imaging.js';
+
+/**
+ * Limits that every image must keep; null where a precision does not promise that figure.
+ * @typedef {{ probability_error: number | null, mask_agreement: number | null, mask_dice: number | null }} Gate
+ * @typedef {{ name: string, probabilityError: number, maskAgreement: number, maskDice: number, maskFraction: number }} Comparison
+ */
+
+/**
+ * Probabilities of logits: sigmoid for one class, softmax for more.
+ * @param {Float32Array} logits classes x height x width
+ * @param {number} classes
+ * @returns {Float32Array}
+ */
+export function probabilitiesOf(logits, classes) {
+  const result = new Float32Array(logits.length);
+  if (classes === 1) {
+    for (let at = 0; at < logits.length; at += 1) result[at] = 1 / (1 + Math.exp(-logits[at]));
+    return result;
+  }
+  const area = logits.length / classes;
+  for (let pixel = 0; pixel < area; pixel += 1) {
+    let largest = -Infinity;
+    for (let label = 0; label < classes; label += 1) largest = Math.max(largest, logits[label * area + pixel]);
+    let sum = 0;
+    for (let label = 0; label < classes; label += 1) sum += Math.exp(logits[label * area + pixel] - largest);
+    for (let label = 0; label < classes; label += 1) {
+      const at = label * area + pixel;
+      result[at] = Math.exp(logits[at] - largest) / sum;
+    }
+  }
+  return result;
+}
+
+/**
+ * Agreement and Dice of two label maps: Dice is the mean over the foreground labels that occur in either, 1 if none does.
+ * @param {Uint8Array} reference
+ * @param {Uint8Array} edge
+ * @returns {{ agreement: number, dice: number }}
+ */
+export function compareMasks(reference, edge) {
+  const inReference = new Float64Array(256);
+  const inEdge = new Float64Array(256);
+  const inBoth = new Float64Array(256);
+  let same = 0;
+  for (let at = 0; at < reference.length; at += 1) {
+    inReference[reference[at]] += 1;
+    inEdge[edge[at]] += 1;
+    if (reference[at] === edge[at]) {
+      same += 1;
+      inBoth[reference[at]] += 1;
+    }
+  }
+  let sum = 0;
+  let count = 0;
+  for (let label = 1; label < 256; label += 1) {
+    const total = inReference[label] + inEdge[label];
+    if (total > 0) {
+      sum += (2 * inBoth[label]) / total;
+      count += 1;
+    }
+  }
+  return { agreement: same / reference.length, dice: count > 0 ? sum / count : 1 };
+}
+
+/**
+ * Compare what this device gives with what the reference gave.
+ * @param {string} name
+ * @param {Float32Array} logits of the reference, classes x size x size
+ * @param {Float32Array} edge probabilities of this device, alike
+ * @param {number} classes
+ * @param {number} threshold
+ * @returns {Comparison}
+ */
+export function compare(name, logits, edge, classes, threshold) {
+  const reference = probabilitiesOf(logits, classes);
+  let largest = 0;
+  for (let at = 0; at < reference.length; at += 1) {
+    const difference = Math.abs(reference[at] - edge[at]);
+    if (!(difference <= largest)) largest = difference; // a NaN stays
+    if (Number.isNaN(largest)) break;
+  }
+  const masks = [decide(reference, classes, threshold), decide(edge, classes, threshold)];
+  const { agreement, dice } = compareMasks(masks[0], masks[1]);
+  let foreground = 0;
+  for (const label of masks[0]) if (label > 0) foreground += 1;
+  return {
+    name,
+    probabilityError: largest,
+    maskAgreement: agreement,
+    maskDice: dice,
+    maskFraction: foreground / masks[0].length,
+  };
+}
+
+/**
+ * What lies outside the gate, as sentences; empty where it holds. A figure that is not a number is a breach.
+ * @param {Gate} gate
+ * @param {Comparison} figures
+ * @returns {string[]}
+ */
+export function breaches(gate, figures) {
+  const { name, probabilityError, maskAgreement, maskDice } = figures;
+  const found = [];
+  if (gate.probability_error !== null && !(probabilityError <= gate.probability_error)) {
+    found.push(`${name}: largest probability error ${short(probabilityError)} above ${gate.probability_error}`);
+  }
+  if (gate.mask_agreement !== null && !(maskAgreement >= gate.mask_agreement)) {
+    found.push(`${name}: mask agreement ${maskAgreement.toFixed(6)} below ${gate.mask_agreement}`);
+  }
+  if (gate.mask_dice !== null && !(maskDice >= gate.mask_dice)) {
+    found.push(`${name}: Dice between masks ${maskDice.toFixed(6)} below ${gate.mask_dice}`);
+  }
+  return found;
+}
+
+/** @param {number} value */
+function short(value) {
+  return Number.isFinite(value) ? value.toPrecision(3) : String(value);
+}

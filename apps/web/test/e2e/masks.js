@@ -1,0 +1,39 @@
+/**
+ * Not a test: segments pictures with every model that the server offers, through the page as a person would, and saves
+ * what the page saves. tests/apps/web compares it with the Python reference.
+ *
+ * S2M_EDGE_PICTURES: JSON list of files; S2M_EDGE_OUT: folder for NAME-mask.png and NAME.json, one folder per model.
+ */
+
+import { copyFileSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+
+import { DESKTOP, downloaded, given, openPage, segment, startBrowser, startServer, waitForBadge } from './harness.js';
+
+const pictures = JSON.parse(given('S2M_EDGE_PICTURES'));
+const out = given('S2M_EDGE_OUT');
+const server = await startServer(JSON.parse(given('S2M_EDGE_BUNDLES')));
+const browser = await startBrowser(DESKTOP);
+try {
+  const { page } = await openPage(browser.window, server.url);
+  const models = await page.locator('#model').evaluate(async (select) => {
+    const list = /** @type {HTMLSelectElement} */ (select);
+    while (list.options.length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+    return [...list.options].map(({ value }) => value);
+  });
+  for (const model of models) {
+    await page.locator('#model').selectOption(model);
+    await waitForBadge(page, 'passed');
+    mkdirSync(path.join(out, model), { recursive: true });
+    for (const picture of pictures) {
+      const name = path.basename(picture);
+      await segment(page, () => page.locator('#file').setInputFiles(picture), name);
+      for (const [button, suffix] of [['Mask (PNG)', '-mask.png'], ['Figures (JSON)', '.json']]) {
+        copyFileSync((await downloaded(page, button)).file, path.join(out, model, `${path.parse(name).name}${suffix}`));
+      }
+    }
+  }
+} finally {
+  await browser.close();
+  await server.stop();
+}

@@ -1,0 +1,141 @@
+"""The accuracy gates of int8 hold what they promise, and name the first stage that breaks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from s2m_edge.checkpoint import load_model, read_header
+from s2m_edge.errors import CheckpointError, ParityError
+from s2m_edge.targets.bundle import open_bundle
+from s2m_edge.targets.evaluation.evaluate import split_samples
+from s2m_edge.targets.parity.gates import ACCURACY_GATES
+from s2m_edge.targets.parity.stages import (
+    STAGES,
+    StageResult,
+    StagesReport,
+    difference,
+    measure_stages,
+    require_origin,
+)
+from s2m_edge.targets.registry import find_target
+from support import write_sample_folder
+
+DICE, HD95 = (0.9, 0.8, 0.7), (10.0, 20.0, math.nan)
+
+
+def result(stage: str, name: str = "", *, moved: float = 0.0, worst: float = 0.0, hd95: float = 0.0) -> StageResult:
+    """A stage whose every image moved by `moved`, the last one by `worst` too."""
+    dice = (*(value + moved for value in DICE[:2]), DICE[2] + moved + worst)
+    distances = tuple(value + hd95 for value in HD95)
+    return StageResult(stage, name or stage, stage, "executed", "cpu", ("a", "b", "c"), dice, distances)
+
+
+def report(**changes: StageResult) -> StagesReport:
+    names = {"fake": "fake-quantized", "runtime": "runtime"}
+    given = {names.get(key, key): value for key, value in changes.items()}
+    return StagesReport(tuple(given.get(stage, result(stage)) for stage in STAGES), {})
+
+
+def test_the_thresholds_are_the_promised_ones():
+    against_float = ACCURACY_GATES["float", "fake-quantized"]
+    assert ACCURACY_GATES["float", "runtime"] == against_float
+    assert dataclasses.astuple(against_float) == (0.005, 0.05, 1.0, False)
+    assert ACCURACY_GATES["fake-quantized", "runtime"].mean_dice == 0.002
+
+
+def test_equal_stages_pass_and_a_gain_over_float_is_no_breach():
+    report().require_passed()
+    better = result("fake-quantized", moved=0.03)
+    assert (
+        report(fake=better, converted=result("converted", moved=0.03), runtime=result("runtime", moved=0.03)).breaches
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "first"),
+    [
+        ({"decomposed": {"moved": 0.001}}, "decomposed against float"),
+        ({"fake": {"moved": -0.006}}, "fake-quantized against float: mean Dice"),
+        ({"fake": {"worst": -0.06}}, "fake-quantized against float: mean Dice"),
+        ({"fake": {"worst": -0.08, "moved": 0.023}}, "fake-quantized against float: c: Dice"),
+        ({"fake": {"hd95": 1.5}}, "fake-quantized against float: mean HD95"),
+        ({"converted": {"moved": 0.003}}, "converted against fake-quantized"),
+        ({"runtime": {"moved": -0.003}}, "runtime against fake-quantized"),
+        ({"runtime": {"moved": 0.003}}, "runtime against fake-quantized"),
+        ({"runtime": {"moved": math.nan}}, "runtime against fake-quantized"),
+    ],
+)
+def test_a_loss_is_blamed_on_the_stage_where_it_happens(changes, first):
+    made = {key: result("fake-quantized" if key == "fake" else key, **values) for key, values in changes.items()}
+    found = report(**made)
+    with pytest.raises(ParityError, match=first) as caught:
+        found.require_passed()
+    assert caught.value.exit_code == 1
+    values = found.to_dict()
+    assert values["passed"] is False
+    assert values["first_stage_that_breaks"].startswith(first.split()[0])
+    json.dumps(values)
+
+
+def test_a_difference_is_over_the_same_images_and_leaves_undefined_distances_out():
+    found = difference(result("fake-quantized", worst=-0.3, hd95=0.5), result("float"))
+    assert found.mean_dice == pytest.approx(-0.1)
+    assert (found.worst_dice, found.worst_image) == (pytest.approx(-0.3), "c")
+    assert found.mean_hd95 == pytest.approx(0.5)
+
+
+def test_every_stage_is_measured_on_real_pictures_and_the_exact_ones_agree(
+    exported, small_checkpoints, small_models, tmp_path
+):
+    samples = split_samples(write_sample_folder(tmp_path / "data", ["test", "test"], "polyp"), "test")
+    bundle = open_bundle(exported(find_target("onnx"), "int8", "matmul").folder)
+    header = read_header(small_checkpoints[True])
+    require_origin(header, read_header(small_checkpoints[False]))
+    stages = measure_stages(small_models[True], header, small_models[False], [bundle], samples)
+    assert [entry.stage for entry in stages] == list(STAGES)
+    assert all(len(entry.dice) == 2 for entry in stages)
+    moved = {(entry.reference, entry.stage): entry for entry in StagesReport(tuple(stages), {}).differences}
+    assert abs(moved["float", "decomposed"].mean_dice) < 1e-3
+    assert abs(moved["fake-quantized", "converted"].mean_dice) < 1e-3
+    assert abs(moved["fake-quantized", "runtime"].mean_dice) < 0.01
+
+
+def test_checkpoints_that_do_not_belong_together_are_refused(small_checkpoints):
+    quantized, other = read_header(small_checkpoints[True]), read_header("polyp")
+    with pytest.raises(CheckpointError, match="was not made from"):
+        require_origin(quantized, other)
+    with pytest.raises(CheckpointError, match="float checkpoint"):
+        require_origin(other, quantized)
+    assert load_model(small_checkpoints[True]).config.size == 96
+
+
+@pytest.mark.slow
+def test_the_bundled_int8_polyp_network_keeps_its_gates_on_real_pictures_at_full_size(polyp_images, tmp_path, capsys):
+    from s2m_edge.cli.main import main
+    from s2m_edge.targets.export import export_bundle
+
+    target = find_target("openvino")
+    made = export_bundle(
+        target,
+        load_model("polyp-int8"),
+        read_header("polyp-int8"),
+        precision="int8",
+        spectral="matmul",
+        images=polyp_images[:6],
+        out=tmp_path / "bundle",
+    )
+    assert made.artifact_bytes < 6_500_000
+    data = write_sample_folder(tmp_path / "data", ["test", "test", "test"], "polyp")
+    out = tmp_path / "gate.json"
+    with pytest.raises(SystemExit) as caught:
+        main(["gate", "polyp-int8", str(made.folder), "--data", str(data), "--out", str(out)])
+    assert not caught.value.code, capsys.readouterr().err
+    values = json.loads(out.read_text())
+    assert values["passed"] is True
+    assert [entry["stage"] for entry in values["stages"]] == list(STAGES)
+    assert values["stages"][0]["dice"]["mean"] > 0.5
