@@ -7,7 +7,18 @@ from importlib import metadata
 
 from s2m_edge import __version__
 
-REPORTED = ("torch", "numpy", "coremltools", "executorch", "openvino", "onnx", "onnxruntime", "onnxscript")
+REPORTED = (
+    "torch",
+    "numpy",
+    "coremltools",
+    "coreai-core",
+    "coreai-torch",
+    "executorch",
+    "openvino",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+)
 
 
 def installed_version(distribution: str) -> str | None:

@@ -167,10 +167,12 @@ class Runner(ABC):
 
     Attributes:
         verdict: what running it proves.
+        remark: what the figures are of, where they are not the artifact's own.
         device: what it ran on, for reports.
     """
 
     verdict: Verdict = "executed"
+    remark: str = ""
     device: str = "cpu"
 
     def __init__(

@@ -76,6 +76,7 @@ def export_bundle(
     spectral: SpectralLowering,
     images: Sequence[Path],
     out: Path,
+    limit: int | None = None,
     notify: Notify = lambda step, done, total: None,
 ) -> ExportResult:
     """Lower `model`, prove parity on `images` with the artifact reloaded, and publish the bundle as `out`.
@@ -86,6 +87,7 @@ def export_bundle(
     Args:
         model: loaded from `header`'s checkpoint, possibly at another size.
         images: real images, at least one.
+        limit: how many of them the gate takes, see `measure_parity`.
         notify: called with the step's name, images done and in all.
 
     Raises:
@@ -111,7 +113,7 @@ def export_bundle(
         stamp = {"device": reference_device(), "checkpoint_sha256": header.sha256, **tool_versions()}
         write_golden(stage / GOLDEN_FILE, golden, stamp)
         report = measure_parity(
-            Bundle(stage, contract), model, images, lambda done, total: notify("parity", done, total)
+            Bundle(stage, contract), model, images, lambda done, total: notify("parity", done, total), limit=limit
         )
         write_json(stage / PARITY_FILE, report.to_dict())
         try:

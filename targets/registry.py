@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from s2m_edge.errors import CapabilityError, MissingBackendError
 from s2m_edge.precision import Precision, SpectralLowering
 
 if TYPE_CHECKING:
     from s2m_edge.targets.base import Exporter, Runner
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,14 @@ class Lowering:
         name: "matmul" (constant matrices, stock runtime) or "custom" (the op stays one node or composite).
         form: what the artifact holds, for people.
         missing: why it cannot be had yet; empty where it can.
+        needs: what executes such an artifact, where the target's runtime alone does not; its verdict is "converted, not
+            executed" elsewhere.
     """
 
     name: SpectralLowering
     form: str
     missing: str = ""
+    needs: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,9 @@ class Target:
         exporter, runner: "module:class" in this package.
         runs_on: where the artifact runs, for people.
         parity_here: how parity is established on this kind of machine, for people.
+        slow_runtime: why the runtime here is slow, where it is: its times say nothing of a device.
+        gate_images: how many images the parity gate takes where nobody says; None: all that are given.
+        machines: "system architecture" of the machines that the distribution exists for; empty: wherever pip finds it.
     """
 
     name: str
@@ -59,6 +69,9 @@ class Target:
     runner: str
     runs_on: str
     parity_here: str
+    slow_runtime: str = ""
+    gate_images: int | None = None
+    machines: tuple[str, ...] = ()
 
     @property
     def default_lowering(self) -> SpectralLowering:
@@ -73,8 +86,22 @@ class Target:
         except metadata.PackageNotFoundError:
             return None
 
+    def exists_here(self) -> bool:
+        """Whether there is a distribution for this machine."""
+        return not self.machines or f"{platform.system()} {platform.machine()}" in self.machines
+
+    def take_for_gate(self, items: Sequence[Item], limit: int | None = None) -> Sequence[Item]:
+        """The first `limit` of `items`; as many as this target's gate takes where it is None."""
+        return items[: self.gate_images if limit is None else limit]
+
     def require_backend(self) -> None:
         """Raise MissingBackendError unless the backend is installed."""
+        if self.version() is None and not self.exists_here():
+            raise MissingBackendError(
+                f"the target {self.name} needs {self.distribution}, which does not exist for {platform.system()} "
+                f"{platform.machine()}",
+                f"Use {' or '.join(self.machines)}.",
+            )
         if self.version() is None:
             raise MissingBackendError(
                 f"the target {self.name} needs {self.distribution}, which is not installed",
@@ -146,6 +173,30 @@ TARGETS: tuple[Target, ...] = (
         runner="s2m_edge.targets.coreml.run:CoreMLRunner",
         runs_on="iOS 17, iPadOS 17, macOS 14 and later",
         parity_here="executed on macOS; elsewhere artifact parity by the reference evaluator",
+    ),
+    Target(
+        name="coreai",
+        title="Core AI",
+        suffix=".aimodel",
+        precisions=("float32", "float16", "int8"),
+        lowerings=(
+            Lowering("matmul", "constant matrices"),
+            Lowering(
+                "custom",
+                "one Metal kernel of ours in each mixer, carried by the asset as source",
+                needs="macOS 27 or iOS 27 and an Apple GPU; its composite twin is executed elsewhere",
+            ),
+        ),
+        distribution="coreai-torch",
+        module="coreai_torch",
+        extra="coreai",
+        exporter="s2m_edge.targets.coreai.export:CoreAIExporter",
+        runner="s2m_edge.targets.coreai.run:CoreAIRunner",
+        runs_on="iOS 27, iPadOS 27, macOS 27 and later",
+        parity_here="executed by Apple's runtime: on macOS 27 the system's, elsewhere the interpreter of coreai-core",
+        slow_runtime="an interpreter on one core",
+        gate_images=1,
+        machines=("Linux x86_64", "Darwin arm64"),
     ),
     Target(
         name="openvino",

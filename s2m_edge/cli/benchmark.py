@@ -21,7 +21,11 @@ def benchmark(
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", "-t", help="executorch, coreml, openvino, onnx; all that are installed by default."),
+        typer.Option(
+            "--target",
+            "-t",
+            help="executorch, coreml, coreai, openvino, onnx; all that are installed and fast by default.",
+        ),
     ] = None,
     precision: Annotated[list[str] | None, typer.Option(help="float32, float16, or all; float32 by default.")] = None,
     spectral: Annotated[list[str] | None, typer.Option(help="matmul, custom, or all; all by default.")] = None,

@@ -99,7 +99,10 @@ def parity_table(rows: Sequence[tuple[ParityReport, int]]) -> Table:
     for heading in ("error", "agree", "Dice", "ms", "MB"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("gate", no_wrap=True)
+    from s2m_edge.targets.registry import find_target
+
     for report, size in rows:
+        timed = report.verdict == "executed" and not find_target(report.target).slow_runtime
         summary = report.to_dict()["summary"]
         table.add_row(
             f"{report.target} {report.precision}",
@@ -107,9 +110,24 @@ def parity_table(rows: Sequence[tuple[ParityReport, int]]) -> Table:
             f"{summary['max_probability_error']:.1e}",
             f"{summary['min_mask_agreement']:.5f}",
             f"{summary['min_mask_dice']:.4f}",
-            # An evaluator's time says nothing of a device.
-            f"{summary['median_milliseconds']:.0f}" if report.verdict == "executed" else "-",
+            # An evaluator's or an interpreter's time says nothing of a device.
+            f"{summary['median_milliseconds']:.0f}" if timed else "-",
             f"{size / 1e6:.1f}",
             "[green]passed[/]" if report.passed else "[bold red]FAILED[/]",
         )
     return table
+
+
+def print_remarks(reports: Sequence[ParityReport]) -> None:
+    """What a table of reports does not say: figures that are not the artifact's own, and gates that took few images."""
+    from s2m_edge.targets.registry import find_target
+
+    for report in reports:
+        name = f"{report.target} {report.precision}"
+        if report.remark:
+            output.print(f"{name}: {report.remark}", markup=False)
+        if report.images_given > len(report.images):
+            slow = find_target(report.target).slow_runtime
+            why = f"; its runtime here is {slow}" if slow else ""
+            taken = f"{len(report.images)} of {report.images_given} images"
+            output.print(f"{name}: the gate took {taken}{why}. --limit takes more.", markup=False)

@@ -41,8 +41,11 @@ def _examine() -> dict[str, Any]:
     from s2m_edge.versions import installed_version
 
     owners = {target.distribution: target for target in TARGETS}
+    elsewhere = {target.extra for target in TARGETS if not target.exists_here()}
     packages: list[dict[str, str | None]] = []
     for name, wanted, extra in _pinned(metadata.requires("s2m-edge") or []):
+        if extra in elsewhere:
+            continue
         found = installed_version(name)
         # A local build tag (torch 2.13.0+cpu) is the same release.
         same = found is not None and found.split("+")[0] == wanted
@@ -57,6 +60,8 @@ def _examine() -> dict[str, Any]:
             if installed
             else f"not installed: pip install 's2m-edge[{owners[target.distribution].extra}]'"
         )
+        if target.extra in elsewhere:
+            here = f"only on {' or '.join(target.machines)}"
         targets.append({"name": target.name, "installed": installed, "here": here})
     lacking = [name for name, path in BUNDLED_CHECKPOINTS.items() if not path.is_file()]
     return {

@@ -11,7 +11,9 @@ import typer
 def export(
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", "-t", help="executorch, coreml, openvino, onnx, or all; give it more than once."),
+        typer.Option(
+            "--target", "-t", help="executorch, coreml, coreai, openvino, onnx, or all; give it more than once."
+        ),
     ] = None,
     checkpoint: Annotated[
         Path | None,
@@ -27,6 +29,10 @@ def export(
     size: Annotated[int | None, typer.Option(help="Input size in pixels; the checkpoint's own by default.")] = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder of real images for the parity gate; bundled samples by default.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="How many images the gate takes; all by default, few where the runtime is slow.", min=1),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder that receives one bundle per target.")] = Path("exports"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -77,6 +83,7 @@ def export(
                     spectral=lowering,
                     images=pictures,
                     out=folder,
+                    limit=limit,
                     notify=lambda step, done, total, name=entry.name: update(f"{name}, {step}", done, total),
                 )
             except ParityError as error:  # the other targets are still worth having
@@ -104,6 +111,7 @@ def export(
         for result in results:
             seconds = f"lowered in {result.lowering_seconds:.0f} s"
             console.output.print(f"bundle: {result.folder} ({seconds})", markup=False)
+        console.print_remarks([result.parity for result in results])
     if failures:
         for error in failures[:-1]:
             console.status.print(f"[bold red]error:[/] {error}")

@@ -63,7 +63,8 @@ def _describe_bundle(path: Path) -> dict[str, Any]:
         figures = json.loads(report.read_text(encoding="utf-8"))
         described["parity"] = {
             key: figures[key]
-            for key in ("verdict", "passed", "image_count", "edge_device", "reference_device", "summary")
+            for key in ("verdict", "remark", "passed", "image_count", "edge_device", "reference_device", "summary")
+            if key in figures  # bundles of earlier versions have no remark
         }
     return described
 

@@ -22,7 +22,7 @@ def parse_targets(names: list[str] | None) -> list[Target]:
     if not split:
         raise CapabilityError("no target was given", f"Choose --target {', '.join(target_names())} or all.")
     if "all" in split:
-        return list(TARGETS)
+        return [target for target in TARGETS if target.exists_here()]
     return [find_target(name) for name in dict.fromkeys(split)]
 
 

@@ -19,6 +19,10 @@ def parity(
         Path | None,
         typer.Option(help="Compare with this record of s2m-edge reference record."),
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="How many images are taken; all by default, few where the runtime is slow.", min=1),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of the edge runtime.", min=1)] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -53,7 +57,7 @@ def parity(
     pictures = [] if record is not None else console.choose_images(images, header.provenance.get("domain"))
     with console.progress_bar(f"parity of {opened.target.name}") as update:
         report = measure_parity(
-            opened, model, pictures, lambda done, total: update("images", done, total), threads, record
+            opened, model, pictures, lambda done, total: update("images", done, total), threads, record, limit
         )
     if out is not None:
         write_json(out, report.to_dict())
@@ -64,4 +68,5 @@ def parity(
         console.output.print(table, soft_wrap=False)
         console.output.print(f"worst image: {report.worst.name}", markup=False)
         console.output.print(f"edge: {report.edge_device}; reference: {report.reference_device}", markup=False)
+        console.print_remarks([report])
     report.require_passed()

@@ -56,8 +56,9 @@ def predict(
                 continue
             stem = free_stem(path, taken)
             mask, overlay = out / f"{stem}-mask.png", out / f"{stem}-overlay.png"
-            # The evaluator of saved packages is no runtime: its time says nothing of a device, and is not shown as if.
-            ran = f"{done.network_milliseconds:.0f} ms" if runner.verdict == "executed" else runner.device
+            # An evaluator's or an interpreter's time says nothing of a device, and is not shown as if.
+            timed = runner.verdict == "executed" and not opened.target.slow_runtime
+            ran = f"{done.network_milliseconds:.0f} ms" if timed else runner.device
             caption = f"S2M-Net, {opened.target.title}, {opened.contract.precision}, {ran}"
             write_bytes(mask, png_bytes(mask_picture(done.labels, opened.contract.values["output"]["shape"][1])))
             write_bytes(overlay, png_bytes(draw_overlay(done.image, done.labels, classes, caption)))
@@ -69,6 +70,7 @@ def predict(
                 "target": opened.target.name,
                 "precision": opened.contract.precision,
                 "verdict": runner.verdict,
+                "remark": runner.remark,
                 "device": runner.device,
                 "notice": NOTICE,
                 "images": results,
@@ -79,6 +81,8 @@ def predict(
         console.output.print(
             f"{opened.target.title}, {opened.contract.precision}, {runner.device} ({runner.verdict})", markup=False
         )
+        if runner.remark:
+            console.output.print(runner.remark, markup=False)
         table = Table(box=box.SIMPLE_HEAD, caption=NOTICE, caption_justify="left", pad_edge=False)
         table.add_column("image", overflow="fold")
         for heading in ("size", "area", "network", "in all"):

@@ -41,6 +41,7 @@ def targets(as_json: Annotated[bool, typer.Option("--json", help="Print the regi
         console.output.print(f"  parity here  {entry.parity_here}")
         for lowering in entry.lowerings:
             reason = f"; not yet: {lowering.missing}" if lowering.missing else ""
-            console.output.print(f"  {lowering.name:<12} {lowering.form}{reason}", markup=False)
+            needs = f"; executing it needs {lowering.needs}" if lowering.needs else ""
+            console.output.print(f"  {lowering.name:<12} {lowering.form}{reason}{needs}", markup=False)
         if entry.version() is None:
             console.output.print(f"  install      pip install 's2m-edge[{entry.extra}]'", markup=False)

@@ -35,8 +35,8 @@ def make_plan(
     """Every combination that the registry has of what was asked for.
 
     Args:
-        targets: None means all; of these, one that is not installed or lacks the rest is left out with a remark,
-            while for one that was named it is an error.
+        targets: None means all; of these, one that is not installed, lacks the rest or has a runtime whose times say
+            nothing here is left out with a remark, while for one that was named the first two are errors.
         spectral: None means all that a target has.
 
     Raises:
@@ -45,6 +45,11 @@ def make_plan(
     combinations: list[Combination] = []
     remarks: list[str] = []
     for target in TARGETS if targets is None else targets:
+        if targets is None and target.slow_runtime:
+            remarks.append(
+                f"left out: the runtime of {target.name} here is {target.slow_runtime}; -t {target.name} asks"
+            )
+            continue
         lowerings = spectral or [entry.name for entry in target.lowerings if not entry.missing]
         asked = [Combination(target, precision, lowering) for precision in precisions for lowering in lowerings]
         refusals = [(entry, refusal(entry)) for entry in asked]

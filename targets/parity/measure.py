@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ def measure_parity(
     progress: Progress = lambda done, total: None,
     threads: int | None = None,
     record: Record | None = None,
+    limit: int | None = None,
 ) -> ParityReport:
     """Compare a bundle's artifact, loaded afresh, with `model` on image files.
 
@@ -41,6 +42,7 @@ def measure_parity(
         images: files that `read_image` opens.
         record: a reference recorded earlier; its pictures and outputs then take the place of `images` and `model`.
         progress: called with images done and in all.
+        limit: take the first so many; by default as many as the target's gate takes (all, or few where it is slow).
 
     Raises:
         ContractError: the model is not of the bundle's size, channels or classes.
@@ -58,24 +60,25 @@ def measure_parity(
         raise ContractError(f"the checkpoint is not of the network in {bundle.folder}", "Give the one it came from.")
     runner = bundle.open_runner(threads)
     measured: list[ImageParity] = []
-    total = len(images) if record is None else len(record.golden)
+    given: Sequence[Any] = images if record is None else record.golden
+    taken = bundle.target.take_for_gate(given, limit)
 
     def pairs() -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.float32]]]:
         if record is not None:
-            yield from ((entry.name, entry.image, entry.logits) for entry in record.golden)
+            yield from ((entry.name, entry.image, entry.logits) for entry in taken)
             return
-        for path in images:
+        for path in taken:
             fitted = fit_to_network(read_image(path), preprocessing)
             yield path.name, fitted, reference_logits(model, fitted, preprocessing)
 
     for index, (name, fitted, logits) in enumerate(pairs()):
-        progress(index, total)
+        progress(index, len(taken))
         reference = probabilities(logits)
         began = time.perf_counter()
         edge = predict_checked(runner.predict, fitted, reference.shape)
         milliseconds = (time.perf_counter() - began) * 1e3
         measured.append(compare(name, reference, edge, contract.threshold, milliseconds))
-    progress(total, total)
+    progress(len(taken), len(taken))
     return ParityReport(
         target=contract.target,
         precision=contract.precision,
@@ -90,6 +93,8 @@ def measure_parity(
             **contract.values["artifact"]["sha256"],
         },
         observations=runner.observations(),
+        images_given=len(given),
+        remark=runner.remark,
     )
 
 

@@ -26,6 +26,8 @@ class ParityReport:
         images: one entry per image.
         tools: versions; hashes: SHA-256 of the checkpoint and of the artifact's files.
         observations: what the runner adds.
+        images_given: of which `images` are the first; 0 where all were taken.
+        remark: what the figures are of, where they are not the artifact's own.
     """
 
     target: str
@@ -38,6 +40,8 @@ class ParityReport:
     tools: dict[str, str]
     hashes: dict[str, str]
     observations: dict[str, Any] = field(default_factory=dict)
+    images_given: int = 0
+    remark: str = ""
 
     @property
     def breaches(self) -> list[str]:
@@ -66,7 +70,9 @@ class ParityReport:
             "gate": asdict(GATES[self.precision]),
             "edge_device": self.edge_device,
             "reference_device": self.reference_device,
+            "remark": self.remark,
             "image_count": len(self.images),
+            "images_given": max(self.images_given, len(self.images)),
             "images_with_foreground": sum(image.mask_fraction > 0 for image in self.images),
             "summary": {
                 "max_probability_error": worst.max_probability_error,

@@ -150,7 +150,7 @@ def test_given_bundles_are_taken_as_they_are(run, small_checkpoint, onnx_bundle,
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("-t", "tflite"), ("tflite", "executorch, coreml, openvino, onnx")),
+        (("-t", "tflite"), ("tflite", "executorch, coreml, coreai, openvino, onnx")),
         (("-t", "executorch", "--precision", "float16"), ("executorch", "float16")),
         (("--precision", "int3"), ("int3",)),
         (("--spectral", "fft"), ("fft",)),

@@ -24,7 +24,8 @@ def test_help_names_every_command_and_imports_no_torch():
         "import sys; from s2m_edge.cli.main import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'monai', 'coremltools', 'openvino', 'onnx', 'executorch'} & set(sys.modules)\n"
+        "heavy = {'torch', 'numpy', 'monai', 'coremltools', 'coreai', 'openvino', 'onnx', 'executorch'}\n"
+        "heavy &= set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
@@ -131,10 +132,10 @@ def test_a_breached_gate_exits_with_one(run, onnx_bundle, small_checkpoint, monk
 def test_targets_lists_the_registry(run):
     code, out, _ = run("targets")
     assert code == 0
-    for name in ("executorch", "coreml", "openvino", "onnx"):
+    for name in ("executorch", "coreml", "coreai", "openvino", "onnx"):
         assert name in out
     values = json.loads(run("targets", "--json")[1])
-    assert [entry["name"] for entry in values] == ["executorch", "coreml", "openvino", "onnx"]
+    assert [entry["name"] for entry in values] == ["executorch", "coreml", "coreai", "openvino", "onnx"]
 
 
 def test_info_describes_checkpoints_and_bundles(run, small_checkpoint, onnx_bundle):
@@ -160,7 +161,7 @@ def test_doctor_says_what_is_here_and_what_would_get_the_rest(run, monkeypatch):
     ("arguments", "words"),
     [
         (["export"], ["no target", "--target"]),
-        (["export", "-t", "tflite"], ["tflite", "executorch, coreml, openvino, onnx"]),
+        (["export", "-t", "tflite"], ["tflite", "executorch, coreml, coreai, openvino, onnx"]),
         (["export", "-t", "onnx", "--precision", "int4"], ["int4", "float32 or float16"]),
         (["export", "-t", "onnx", "--spectral", "fft"], ["fft", "matmul or custom"]),
         (["export", "-t", "executorch", "--precision", "float16"], ["executorch", "float16"]),

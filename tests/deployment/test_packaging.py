@@ -37,7 +37,7 @@ def test_every_package_of_the_tree_is_packaged():
 
 def test_backends_and_torch_are_pinned_exactly():
     extras = PROJECT["project"]["optional-dependencies"]
-    backends = [*extras["coreml"], *extras["executorch"], *extras["openvino"], *extras["onnx"]]
+    backends = [*extras["coreai"], *extras["coreml"], *extras["executorch"], *extras["openvino"], *extras["onnx"]]
     torch = [text for text in PROJECT["project"]["dependencies"] if text.startswith("torch")]
     assert len(torch) == 1
     assert all("==" in text for text in [*backends, *torch])

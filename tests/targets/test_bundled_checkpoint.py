@@ -18,10 +18,12 @@ CASES = [
     pytest.param(target, precision, target.default_lowering, id=f"{target.name}-{precision}")
     for target in TARGETS
     for precision in target.precisions
+    if precision != "int8"  # of the quantized checkpoints, which have tests and gates of their own
 ] + [
     pytest.param(target, "float32", "custom", id=f"{target.name}-float32-custom")
     for target in TARGETS
-    if any(lowering.name == "custom" and not lowering.missing for lowering in target.lowerings)
+    # What runs in place of an artifact that cannot be executed here is the default lowering's, at every size.
+    if any(lowering.name == "custom" and not (lowering.missing or lowering.needs) for lowering in target.lowerings)
 ]
 
 
@@ -36,14 +38,14 @@ def test_the_bundled_checkpoint_keeps_its_gate_on_real_pictures(
 ):
     # The evaluator of saved packages takes seconds per picture: the composite op's package gets four of the twenty.
     evaluated = target.name == "coreml" and spectral != target.default_lowering
-    images = polyp_images[:4] if evaluated else polyp_images
+    images = target.take_for_gate(polyp_images[:4] if evaluated else polyp_images)
     result = export_bundle(
         target, model, read_header(), precision=precision, spectral=spectral, images=images, out=tmp_path / "bundle"
     )
     assert len(result.parity.images) == len(images)
     assert result.parity.passed
     # A network that answers "nothing" everywhere would agree with itself too.
-    assert sum(image.mask_fraction > 0.005 for image in result.parity.images) >= len(images) // 2
+    assert sum(image.mask_fraction > 0.005 for image in result.parity.images) >= len(images) / 2
     assert open_bundle(tmp_path / "bundle").contract.preprocessing.size == 352
 
 

@@ -11,6 +11,7 @@ from s2m_edge.targets.benchmark.profile.blocks import Profile
 
 WITHOUT = {
     "compiled": "torch.compile fuses operators across the network's blocks",
+    "coreai": "Core AI shows times in Instruments only",
     "coreml": "Core ML shows times in Xcode's performance report only",
 }
 
