@@ -96,6 +96,13 @@ def find_library(library: NativeLibrary) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def require_buildable(library: NativeLibrary) -> None:
+    """Raise NativeBuildError unless the library is there, or a compiler and CMake are; builds nothing."""
+    lacking = "C++ compiler" if find_compiler() is None else "CMake" if find_cmake() is None else ""
+    if lacking and find_library(library) is None:
+        raise NativeBuildError(f"the native kernel {library.name} cannot be built: there is no {lacking} here", _REMEDY)
+
+
 def build_library(library: NativeLibrary) -> Path:
     """The library's file: prebuilt, cached, or built now.
 

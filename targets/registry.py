@@ -10,6 +10,7 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, TypeVar
 
 from s2m_edge.errors import CapabilityError, MissingBackendError
+from s2m_edge.native import require_buildable
 from s2m_edge.precision import Precision, SpectralLowering
 
 if TYPE_CHECKING:
@@ -25,14 +26,16 @@ class Lowering:
     Attributes:
         name: "matmul" (constant matrices, stock runtime) or "custom" (the op stays one node or composite).
         form: what the artifact holds, for people.
-        missing: why it cannot be had yet; empty where it can.
+        measured: the whole network's time beside the default's, which is why the default is what it is; for people.
+        kernel: "module:function" of the native library that has to be built here; empty where none has.
         needs: what executes such an artifact, where the target's runtime alone does not; its verdict is "converted, not
             executed" elsewhere.
     """
 
     name: SpectralLowering
     form: str
-    missing: str = ""
+    measured: str = ""
+    kernel: str = ""
     needs: str = ""
 
 
@@ -75,7 +78,7 @@ class Target:
 
     @property
     def default_lowering(self) -> SpectralLowering:
-        return next(lowering.name for lowering in self.lowerings if not lowering.missing)
+        return self.lowerings[0].name
 
     def version(self) -> str | None:
         """The installed version of the backend, or None."""
@@ -121,11 +124,15 @@ class Target:
             raise CapabilityError(
                 f"the target {self.name} has no spectral lowering {lowering!r}", f"Choose --spectral {names}."
             )
-        if found.missing:
-            raise CapabilityError(
-                f"--spectral {lowering} is not there yet for the target {self.name}: {found.missing}",
-                f"Use --spectral {self.default_lowering}, which runs on the stock runtime.",
-            )
+
+    def require_kernel(self, lowering: str) -> None:
+        """Raise NativeBuildError where the lowering needs a native kernel that is neither built nor can be built here.
+
+        Builds nothing. Comes after `require_backend` and `require_capability`.
+        """
+        path = next(entry.kernel for entry in self.lowerings if entry.name == lowering)
+        if path:
+            require_buildable(_load(path)())
 
     def make_exporter(self) -> Exporter:
         return _load(self.exporter)(self)
@@ -147,7 +154,12 @@ TARGETS: tuple[Target, ...] = (
         precisions=("float32", "int8"),
         lowerings=(
             Lowering("matmul", "constant matrices, delegated"),
-            Lowering("custom", "opaque node s2m_edge::spectral_filter.out of a native kernel library"),
+            Lowering(
+                "custom",
+                "opaque node s2m_edge::spectral_filter.out of a native kernel library",
+                measured="MEASURED_ET",
+                kernel="s2m_edge.targets.executorch.kernel:kernel_library",
+            ),
         ),
         distribution="executorch",
         module="executorch",
@@ -205,7 +217,12 @@ TARGETS: tuple[Target, ...] = (
         precisions=("float32", "float16", "int8"),
         lowerings=(
             Lowering("matmul", "constant matrices"),
-            Lowering("custom", "node SpectralFilter, executed by an extension library"),
+            Lowering(
+                "custom",
+                "node SpectralFilter, executed by an extension library",
+                measured="MEASURED_OV",
+                kernel="s2m_edge.targets.openvino.extension:extension_library",
+            ),
         ),
         distribution="openvino",
         module="openvino",
@@ -222,7 +239,11 @@ TARGETS: tuple[Target, ...] = (
         precisions=("float32", "float16", "int8"),
         lowerings=(
             Lowering("matmul", "constant matrices, standard operators only"),
-            Lowering("custom", "node SpectralFilter with its function body of MatMuls in the model"),
+            Lowering(
+                "custom",
+                "node SpectralFilter with its function body of MatMuls in the model",
+                measured="MEASURED_ORT",
+            ),
         ),
         distribution="onnxruntime",
         module="onnxruntime",

@@ -57,6 +57,7 @@ def export(
     for entry in chosen:
         entry.require_capability(wanted, asked or entry.default_lowering)
         entry.require_backend()
+        entry.require_kernel(asked or entry.default_lowering)
     header = read_header(checkpoint)
     if wanted == "int8" and header.quantization is None:
         checkpoint = quantized_counterpart(header) or checkpoint

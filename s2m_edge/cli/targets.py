@@ -23,9 +23,7 @@ def targets(as_json: Annotated[bool, typer.Option("--json", help="Print the regi
     for heading in ("target", "artifact", "precisions", "--spectral", "installed"):
         table.add_column(heading)
     for entry in TARGETS:
-        lowerings = ", ".join(
-            f"[dim]{lowering.name} (not yet)[/]" if lowering.missing else lowering.name for lowering in entry.lowerings
-        )
+        lowerings = ", ".join(lowering.name for lowering in entry.lowerings)
         version = entry.version()
         table.add_row(
             f"[bold]{entry.name}[/]",
@@ -40,8 +38,8 @@ def targets(as_json: Annotated[bool, typer.Option("--json", help="Print the regi
         console.output.print(f"  runs on      {entry.runs_on}")
         console.output.print(f"  parity here  {entry.parity_here}")
         for lowering in entry.lowerings:
-            reason = f"; not yet: {lowering.missing}" if lowering.missing else ""
+            measured = f"; {lowering.measured}" if lowering.measured else ""
             needs = f"; executing it needs {lowering.needs}" if lowering.needs else ""
-            console.output.print(f"  {lowering.name:<12} {lowering.form}{reason}{needs}", markup=False)
+            console.output.print(f"  {lowering.name:<12} {lowering.form}{measured}{needs}", markup=False)
         if entry.version() is None:
             console.output.print(f"  install      pip install 's2m-edge[{entry.extra}]'", markup=False)

@@ -50,7 +50,7 @@ def make_plan(
                 f"left out: the runtime of {target.name} here is {target.slow_runtime}; -t {target.name} asks"
             )
             continue
-        lowerings = spectral or [entry.name for entry in target.lowerings if not entry.missing]
+        lowerings = spectral or [entry.name for entry in target.lowerings]
         asked = [Combination(target, precision, lowering) for precision in precisions for lowering in lowerings]
         refusals = [(entry, refusal(entry)) for entry in asked]
         found = [entry for entry, error in refusals if error is None]

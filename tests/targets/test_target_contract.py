@@ -8,19 +8,29 @@ import numpy as np
 import pytest
 
 from s2m_edge.checkpoint import read_header
-from s2m_edge.errors import CapabilityError, ContractError, ParityError, S2MEdgeError
+from s2m_edge.errors import CapabilityError, ContractError, NativeBuildError, ParityError, S2MEdgeError
+from s2m_edge.native import find_cmake, find_compiler
 from s2m_edge.precision import PRECISIONS
 from s2m_edge.reference import probabilities, read_golden, reference_logits
 from s2m_edge.targets.bundle import open_bundle
 from s2m_edge.targets.export import export_bundle
 from s2m_edge.targets.registry import TARGETS, find_target
 
+NO_KERNELS = find_compiler() is None or find_cmake() is None
 CASES = [
-    pytest.param(target, precision, lowering.name, id=f"{target.name}-{precision}-{lowering.name}")
+    pytest.param(
+        target,
+        precision,
+        lowering.name,
+        id=f"{target.name}-{precision}-{lowering.name}",
+        marks=pytest.mark.skipif(
+            bool(lowering.kernel) and NO_KERNELS,
+            reason="no compiler or no CMake: its kernel cannot be built",
+        ),
+    )
     for target in TARGETS
     for precision in target.precisions
     for lowering in target.lowerings
-    if not lowering.missing
 ]
 
 
@@ -80,12 +90,26 @@ def test_what_a_target_does_not_have_is_refused_with_the_reason(target):
     for precision in set(PRECISIONS) - set(target.precisions):
         with pytest.raises(CapabilityError, match="--precision"):
             target.require_capability(precision, target.default_lowering)
-    for lowering in target.lowerings:
-        if lowering.missing:
-            with pytest.raises(CapabilityError, match=lowering.missing):
-                target.require_capability(target.precisions[0], lowering.name)
     with pytest.raises(CapabilityError, match="--spectral"):
         target.require_capability(target.precisions[0], "fft")
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_a_kernel_that_cannot_be_built_is_known_before_any_work(target, tmp_path, monkeypatch):
+    monkeypatch.setenv("S2M_EDGE_CACHE", str(tmp_path))
+    monkeypatch.setattr("s2m_edge.native.find_compiler", lambda: None)
+    for lowering in target.lowerings:
+        if lowering.kernel:
+            with pytest.raises(NativeBuildError, match=r"no C.. compiler here.*--spectral matmul"):
+                target.require_kernel(lowering.name)
+        else:
+            target.require_kernel(lowering.name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lowering_that_is_not_the_default_says_what_was_measured():
+    others = [lowering for target in TARGETS for lowering in target.lowerings[1:]]
+    assert all(lowering.measured or lowering.needs or "composite" in lowering.form for lowering in others)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
