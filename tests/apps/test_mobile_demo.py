@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from s2m_edge.apps import mobile
 from s2m_edge.apps.mobile import ANDROID, IOS, MobileApp, next_steps, place_bundles, prepare_mobile_demo
 from s2m_edge.apps.vectors import EXAMPLE_BUNDLE, VECTORS
+from s2m_edge.checkpoint import read_header
+from s2m_edge.cli.main import main
+from s2m_edge.contract import CONTRACT_FILE, NOTICE
 from s2m_edge.errors import CapabilityError, OutputError
 from s2m_edge.targets.bundle import open_bundle
 
@@ -65,7 +70,6 @@ def test_what_the_next_commands_name_is_there(app: MobileApp, monkeypatch: pytes
     assert f"apps/{app.name}" in commands[0]
     assert (APPS / app.name / app.sources).is_file()
     assert (APPS / app.name / app.models).is_dir()
-    assert "com.apple" not in commands[0]
 
 
 def test_the_android_package_that_is_started_is_the_one_that_is_built():
@@ -76,25 +80,33 @@ def test_the_android_package_that_is_started_is_the_one_that_is_built():
     assert (APPS / "android/app/src/main/kotlin" / package.replace(".", "/") / "MainActivity.kt").is_file()
 
 
-def test_a_missing_bundle_is_exported_and_put_in_place(
-    small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("app", [IOS, ANDROID], ids=lambda app: app.name)
+def test_the_command_puts_the_checkpoints_bundle_in_place_and_says_what_is_next(
+    app: MobileApp,
+    example: Path,
+    small_checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    pytest.importorskip("coremltools")
-    from s2m_edge.apps import mobile
-    from s2m_edge.cli.main import main
-
-    home = tmp_path / "apps" / "ios"
+    """The bundle was exported before (how one is exported otherwise is `find_or_export_bundle`'s affair)."""
+    values = json.loads((example / CONTRACT_FILE).read_text())
+    values |= {"target": app.target, "precision": app.precision}
+    values["checkpoint"]["sha256"] = read_header(small_checkpoint).sha256
+    (example / CONTRACT_FILE).write_text(json.dumps(values))
+    home = tmp_path / "apps" / app.name
     home.mkdir(parents=True)
-    (home / IOS.sources).write_text("")
+    (home / app.sources).write_text("")
     monkeypatch.setattr(mobile, "APPS", tmp_path / "apps")
     monkeypatch.chdir(tmp_path)
+
     with pytest.raises(SystemExit) as stop:
-        main(["demo", "ios", "--checkpoint", str(small_checkpoint), "--exports", str(tmp_path / "exports")])
+        main(["demo", app.name, "--checkpoint", str(small_checkpoint), "--exports", str(example.parent)])
+
     assert stop.value.code == 0
-    placed = home / IOS.models / "small-coreml-float16"
-    bundle = open_bundle(placed)
-    assert (bundle.contract.target, bundle.contract.precision) == ("coreml", "float16")
+    assert open_bundle(home / app.models / "network-coreml").contract.target == app.target
     out = capsys.readouterr().out
-    assert "small-coreml-float16" in out
-    assert "xcodegen generate --spec apps/ios/project.yml" in out
-    assert "Research use only. Not a medical device." in out
+    assert "network-coreml" in out
+    for command, _ in app.next_commands:
+        assert command.format(folder=f"apps/{app.name}") in out
+    assert NOTICE in out
