@@ -138,7 +138,7 @@ def test_what_cannot_be_quantized_is_refused_in_one_line_and_leaves_nothing(
 
 def one_image(root: Path) -> None:
     lines = (root / "split.csv").read_text().splitlines()
-    (root / "split.csv").write_text("\n".join(lines[:2]) + "\n")
+    (root / "split.csv").write_text("\n".join([*lines[:2], *lines[-VALIDATION:]]) + "\n")
 
 
 def one_image_many_times(root: Path) -> None:
