@@ -26,11 +26,15 @@ const FILES = {
 /** @type {Map<Provider, Promise<Ort>>} */
 const loaded = new Map();
 
-/** @returns {Promise<boolean>} whether this browser has a graphics adapter for WebGPU */
+/**
+ * @returns {Promise<boolean>} whether this browser has a graphics adapter for WebGPU; one made of software does not
+ *   count: it is far slower than WebAssembly
+ */
 export async function hasWebGpu() {
   const gpu = /** @type {any} */ (navigator).gpu;
   try {
-    return Boolean(gpu && (await gpu.requestAdapter()));
+    const adapter = await gpu?.requestAdapter();
+    return Boolean(adapter) && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
   } catch {
     return false;
   }
