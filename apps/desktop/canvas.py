@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
@@ -115,14 +117,14 @@ class Canvas(QGraphicsView):
         event.accept()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        keys = {
+        keys: dict[int, Callable[[], None]] = {
             Qt.Key.Key_Plus: lambda: self.set_zoom(self.zoom * STEP),
             Qt.Key.Key_Equal: lambda: self.set_zoom(self.zoom * STEP),
             Qt.Key.Key_Minus: lambda: self.set_zoom(self.zoom / STEP),
             Qt.Key.Key_0: self.fit,
             Qt.Key.Key_1: lambda: self.set_zoom(1.0),
         }
-        action = keys.get(Qt.Key(event.key()))
+        action = keys.get(event.key())
         if action is None:
             super().keyPressEvent(event)  # arrows scroll
         else:

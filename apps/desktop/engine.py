@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
@@ -98,6 +99,12 @@ def list_devices() -> list[Device]:
     names = core.available_devices
     found = [Device(name, f"{name} ({core.get_property(name, 'FULL_DEVICE_NAME')})") for name in names]
     return [*found, Device("AUTO", "AUTO (OpenVINO chooses)")]
+
+
+def import_readers() -> None:
+    """Load what reads pictures, which takes a while, before the first one is asked for."""
+    for name in ("monai.data.image_reader", "nibabel", "pydicom"):
+        import_module(name)
 
 
 def labels_of(scaled: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,9 +166,7 @@ def write_volume(path: Path, source: Path, slices: Sequence[NDArray[np.uint8]]) 
     """Labels slices x H x W as NIfTI, on the source's grid."""
     import nibabel
 
-    image = nibabel.load(source)  # type: ignore[attr-defined]
+    image: Any = nibabel.load(source)  # type: ignore[attr-defined]
     volume = np.ascontiguousarray(np.stack(slices).transpose(2, 1, 0))  # NIfTI has x before y
     labels = nibabel.Nifti1Image(volume, image.affine)  # type: ignore[attr-defined]
-    import gzip
-
     write_bytes(path, gzip.compress(labels.to_bytes(), mtime=0))

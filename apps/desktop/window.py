@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 
 from s2m_edge.apps.desktop.canvas import Canvas, overlay_pixels
 from s2m_edge.apps.desktop.documents import Document, open_documents
-from s2m_edge.apps.desktop.engine import Engine, Opened, Segmentation, labels_of, list_devices
+from s2m_edge.apps.desktop.engine import Engine, Opened, Segmentation, import_readers, labels_of, list_devices
 from s2m_edge.apps.desktop.exporting import Exported, export_results
 from s2m_edge.apps.desktop.panels import ControlPanel, QueuePanel, label
 from s2m_edge.apps.desktop.style import AMBER, GREEN, RED
@@ -62,6 +62,7 @@ class MainWindow(QMainWindow):
         self.worker.start()
         self.controls.set_devices(list_devices(), device)
         self.open_device(device)
+        self.worker.submit(Job("warm", import_readers, urgent=False))
 
     # Layout
 

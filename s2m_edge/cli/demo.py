@@ -179,7 +179,7 @@ def desktop(
         "exports"
     ),
 ) -> None:
-    """Open the desktop app: images and volumes, overlay, batch, export. Needs pip install 's2m-edge[desktop]'."""
+    """Open the desktop app: images and volumes, overlay, batch, export. Needs the pip extra desktop (PySide6)."""
     from s2m_edge.apps.desktop.command import run_desktop_demo
     from s2m_edge.cli.options import parse_precision, parse_spectral
 

@@ -70,8 +70,9 @@ def test_a_click_on_export_writes_masks_overlays_volume_and_table(
     for index, labels in enumerate(slices):
         assert np.array_equal(np.asarray(Image.open(out / f"heart-slice-00{index}-mask.png")), labels * 255)
         assert Image.open(out / f"heart-slice-00{index}-overlay.png").height > labels.shape[0], "the notice is below"
-    written = nibabel.load(out / "heart-mask.nii.gz")
-    assert np.array_equal(written.affine, nibabel.load(volume).affine)
+    written: Any = nibabel.load(out / "heart-mask.nii.gz")
+    source: Any = nibabel.load(volume)
+    assert np.array_equal(written.affine, source.affine)
     assert np.array_equal(np.asarray(written.dataobj), np.stack(slices).transpose(2, 1, 0))
     with (out / TABLE).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

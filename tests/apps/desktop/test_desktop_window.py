@@ -157,7 +157,9 @@ def test_work_happens_outside_of_the_windows_thread_and_can_be_cancelled(
     monkeypatch.setattr(window.engine, "segment", slow)
     click(window.queue.run)
     until(begun.is_set)
-    click(window.controls.shown)  # the window answers while the network runs
+    box = window.controls.shown
+    QTest.mouseClick(box, Qt.MouseButton.LeftButton, pos=QtCore.QPoint(8, box.height() // 2))
+    # The window answers while the network runs.
     assert not window.canvas.has_overlay
     click(window.queue.cancel)
     go_on.set()
