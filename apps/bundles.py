@@ -35,7 +35,8 @@ def find_or_export_bundle(
 
     Args:
         target: a name of the registry.
-        checkpoint: a file, or the name of a bundled one; the polyp network by default.
+        checkpoint: a file, or the name of a bundled one; the polyp network by default. For int8, a quantized one, or
+            a bundled one that has a quantized form.
         spectral: the target's default lowering if left out.
         size: input size in pixels; the checkpoint's own by default.
         folder: holds one folder per bundle, whatever their names.
@@ -46,7 +47,8 @@ def find_or_export_bundle(
         CapabilityError, CheckpointError, MissingBackendError, LoweringError, OutputError: see their docstrings.
         ParityError: the gate was breached; nothing is published.
     """
-    from s2m_edge.checkpoint import read_header
+    from s2m_edge.checkpoint import quantized_counterpart, read_header
+    from s2m_edge.targets.base import require_fitting_precision
     from s2m_edge.targets.bundle import open_bundle
     from s2m_edge.targets.registry import find_target
 
@@ -54,6 +56,9 @@ def find_or_export_bundle(
     lowering: SpectralLowering = spectral or entry.default_lowering
     entry.require_capability(precision, lowering)
     header = read_header(checkpoint)
+    if precision == "int8" and header.quantization is None:
+        header = read_header(quantized_counterpart(header) or checkpoint)
+    require_fitting_precision(precision, header.quantization is not None, header.path.name)
     wanted_size = header.config.size if size is None else size
     found = find_bundle(folder, entry, header, precision, lowering, wanted_size)
     if found is None:

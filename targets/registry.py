@@ -157,7 +157,7 @@ TARGETS: tuple[Target, ...] = (
             Lowering(
                 "custom",
                 "opaque node s2m_edge::spectral_filter.out of a native kernel library",
-                measured="MEASURED_ET",
+                measured="1.00 of the time of matmul (212 and 211 ms at 352, two AVX2 cores), which needs no kernel",
                 kernel="s2m_edge.targets.executorch.kernel:kernel_library",
             ),
         ),
@@ -220,7 +220,7 @@ TARGETS: tuple[Target, ...] = (
             Lowering(
                 "custom",
                 "node SpectralFilter, executed by an extension library",
-                measured="MEASURED_OV",
+                measured="0.99 of the time of matmul (129 and 130 ms at 352, two AVX2 cores), which needs no kernel",
                 kernel="s2m_edge.targets.openvino.extension:extension_library",
             ),
         ),
@@ -242,7 +242,7 @@ TARGETS: tuple[Target, ...] = (
             Lowering(
                 "custom",
                 "node SpectralFilter with its function body of MatMuls in the model",
-                measured="MEASURED_ORT",
+                measured="0.98 of the time of matmul (193 and 196 ms at 352, two AVX2 cores), within its spread",
             ),
         ),
         distribution="onnxruntime",

@@ -151,7 +151,7 @@ def _rows(
 def write_table(path: Path, rows: Sequence[dict[str, object]]) -> None:
     """Rows as CSV; cells that a spreadsheet would take for a formula get an apostrophe."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS)
+    writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
     for row in rows:
         writer.writerow({name: _harmless(value) for name, value in row.items()})

@@ -148,9 +148,9 @@ class ControlPanel(Panel):
         self.shown = QCheckBox("Show overlay")
         self.shown.setChecked(True)
         self.shown.setToolTip("O")
-        self.style = QComboBox()
-        self.style.addItems(STYLES)
-        self.style.setAccessibleName("overlay style")
+        self.overlay_style = QComboBox()
+        self.overlay_style.addItems(STYLES)
+        self.overlay_style.setAccessibleName("overlay style")
         self.opacity = slider(100, round(100 * FILL_OPACITY), "opacity of the fill", "Opacity of the fill")
         self.opacity_text = label(name="quiet")
         self.threshold = slider(1000, round(1000 * threshold), "threshold", "Probability that counts as foreground")
@@ -169,7 +169,7 @@ class ControlPanel(Panel):
         self.model = label(name="quiet")
         self._lay_out()
         self.shown.toggled.connect(self.overlay_changed)
-        self.style.currentIndexChanged.connect(self.overlay_changed)
+        self.overlay_style.currentIndexChanged.connect(self.overlay_changed)
         self.opacity.valueChanged.connect(self._announce)
         self.threshold.valueChanged.connect(self._announce)
         self.reset.clicked.connect(lambda: self.threshold.setValue(round(1000 * self.usual_threshold)))
@@ -183,7 +183,7 @@ class ControlPanel(Panel):
         self.add(self.details)
         self.add(heading("Overlay"))
         self.add(self.shown)
-        self.add(self.style)
+        self.add(self.overlay_style)
         self.add(self.opacity_text)
         self.add(self.opacity)
         self.add(self.threshold_text)
@@ -208,11 +208,11 @@ class ControlPanel(Panel):
 
     @property
     def fills(self) -> bool:
-        return "fill" in self.style.currentText()
+        return "fill" in self.overlay_style.currentText()
 
     @property
     def outlines(self) -> bool:
-        return "outline" in self.style.currentText()
+        return "outline" in self.overlay_style.currentText()
 
     def set_devices(self, devices: list[Device], chosen: str) -> None:
         self.device.blockSignals(True)

@@ -6,7 +6,7 @@ in blocks of channels it costs nothing. Ordinary convolutions are as fast either
 plugin's own choice, which comes first in the list; others do not have these kernels and pass over the list.
 
 The list is the plugin's own attribute `primitives_priority`, which it reads from an IR's nodes. Measured on two AVX2
-cores at 352 x 352, interleaved, beside the plugin's own choice: 0.88 of the time.
+cores at 352 x 352, interleaved, beside the plugin's own choice: 131 and 152 ms.
 """
 
 from __future__ import annotations

@@ -89,7 +89,9 @@ def breaches(gate: Gate, image: ImageParity) -> list[str]:
     A figure that is not a number is a breach.
     """
     found: list[str] = []
-    if gate.probability_error is not None and not image.max_probability_error <= gate.probability_error:
+    if math.isnan(image.max_probability_error):
+        found.append(f"{image.name}: the largest probability error is nan: outputs are no numbers")
+    elif gate.probability_error is not None and not image.max_probability_error <= gate.probability_error:
         found.append(
             f"{image.name}: largest probability error {image.max_probability_error:.3g} "
             f"above {gate.probability_error:g}"

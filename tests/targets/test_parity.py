@@ -33,6 +33,8 @@ def test_the_thresholds_are_the_promised_ones():
         ("float32", {"max_probability_error": 1.1e-4}, "0.00011"),
         ("float32", {"max_probability_error": float("nan")}, "nan"),
         ("float32", {"mask_agreement": 0.99989}, "0.999890"),
+        ("float16", {"max_probability_error": float("nan")}, "nan"),
+        ("int8", {"max_probability_error": float("nan")}, "nan"),
         ("float16", {"mask_agreement": 0.9989}, "0.998900"),
         ("float16", {"mask_dice": 0.9979}, "0.997900"),
         ("float16", {"mask_dice": float("nan")}, "nan"),

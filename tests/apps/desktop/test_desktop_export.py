@@ -176,4 +176,5 @@ def test_the_command_refuses_in_one_line(
     with pytest.raises(SystemExit) as ended:
         main(["demo", "desktop", *(places.get(word, word) for word in arguments)])
     assert isinstance(ended.value.code, int)
-    assert_one_line_error(ended.value.code, *capsys.readouterr(), *words)
+    printed = capsys.readouterr()
+    assert_one_line_error(ended.value.code, str(printed.out), str(printed.err), *words)

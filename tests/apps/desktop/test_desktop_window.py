@@ -201,8 +201,8 @@ def test_overlay_and_threshold_follow_their_controls(window: Any, until: Until, 
     QTest.keyClick(controls.opacity, Qt.Key.Key_Home)
     assert set(np.unique(pixels(window.canvas._overlay)[..., 3])) == {0, 255}
     QTest.keyClick(controls.opacity, Qt.Key.Key_End)
-    QTest.keyClick(controls.style, Qt.Key.Key_Down)
-    assert controls.style.currentText() == "outline"
+    QTest.keyClick(controls.overlay_style, Qt.Key.Key_Down)
+    assert controls.overlay_style.currentText() == "outline"
     edge = pixels(window.canvas._overlay)[..., 3] == 255
     assert 0 < edge.sum() < area
     QTest.keyClick(window, Qt.Key.Key_O)
