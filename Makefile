@@ -35,4 +35,4 @@ lint: $(READY)
 	$(BIN)/pyright
 
 clean:
-	rm -rf $(VENV) $(DEMO) build *.egg-info
+	rm -rf $(VENV) $(DEMO) build *.egg-info apps/web/dist apps/web/node_modules apps/android/toolchain/node_modules

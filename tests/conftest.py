@@ -20,8 +20,9 @@ POLYPS = Path(__file__).parent / "data" / "polyps"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Kernels that tests build stay out of the user's cache, whose presence would change what the eager op runs."""
-    if config.cache is not None:
-        os.environ["S2M_EDGE_CACHE"] = str(config.cache.mkdir("s2m-edge"))
+    cache = getattr(config, "cache", None)  # none with -p no:cacheprovider
+    if cache is not None:
+        os.environ["S2M_EDGE_CACHE"] = str(cache.mkdir("s2m-edge"))
 
 
 @pytest.fixture(scope="session")
