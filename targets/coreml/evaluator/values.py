@@ -22,6 +22,7 @@ _DTYPES: dict[int, tuple[str, torch.dtype, np.dtype]] = {
     21: ("int8", torch.int8, np.dtype("i1")),
     23: ("int32", torch.int32, np.dtype("<i4")),
     31: ("uint8", torch.uint8, np.dtype("u1")),
+    33: ("uint32", torch.uint32, np.dtype("<u4")),
 }
 MIL_NAMES: dict[str, torch.dtype] = {name: dtype for name, dtype, _ in _DTYPES.values()}
 _FIELDS = {"floats": np.dtype("<f4"), "ints": np.dtype("<i4"), "bools": np.dtype("?")}
