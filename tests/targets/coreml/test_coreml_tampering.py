@@ -41,7 +41,9 @@ def test_unknown_operation(tampered):
     def edit(model):
         _first(model, "elu").type = "gelu"
 
-    with pytest.raises(LoweringError, match=r"operation gelu elu.*It knows add, cast, concat, constexpr_affine_dequantize"):
+    with pytest.raises(
+        LoweringError, match=r"operation gelu elu.*It knows add, cast, concat, constexpr_affine_dequantize"
+    ):
         _evaluator(tampered(edit))
 
 
