@@ -1,34 +1,35 @@
-"""Fine-tuning with fake quantization: weights learn to live with being rounded; activation ranges stay calibrated."""
+"""Fine-tuning with fake quantization: weights learn to live with being rounded, and activation ranges are learned."""
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor
-from torch.nn import functional as F
+from torch import nn
 
 from s2m_edge.checkpoint import load_model, read_header, save_quantized_checkpoint
 from s2m_edge.errors import ConfigurationError
 from s2m_edge.files import require_writable, write_json
 from s2m_edge.model import S2MNet
-from s2m_edge.quantized import QuantizationConfig
+from s2m_edge.quantize.distillation import DistillingModule
+from s2m_edge.quantized import QuantizationConfig, activation_quantizers, quantized_network
 from s2m_edge.train.allocator import keep_freed_memory
 from s2m_edge.train.callbacks import KeepBest, KeepState, SeedEachEpoch, ShowProgress
 from s2m_edge.train.data.module import ImageFolderData
 from s2m_edge.train.fit import Machine, quiet_lightning, run_trainer, trainer_options
-from s2m_edge.train.module import SegmentationModule
 from s2m_edge.train.recipe import Phase, Recipe
 
 RUN_FILE = "quantize.json"
 START_FILE = "start.safetensors"
 BEST_FILE = "best.safetensors"
+BEFORE_FILE, FIGURES_FILE = "before.json", "best.json"
 STATE_FILE = "last.ckpt"
 PLACES = ("checkpoint", "data")  # of this machine; what they hold is in the provenance by name and hash
 
@@ -44,7 +45,7 @@ class FineTuning:
         every: steps between two validations, after each of which the best network and the state are kept.
         batch_size: pictures per step.
         learning_rate: the peak; see `SegmentationModule.configure_optimizers`.
-        distillation: share of the loss that compares with the float network's probabilities, in [0, 1].
+        distillation: share of the loss that compares with the float network, in [0, 1]; the rest is the recipe's own.
         loss: "masl" or "dice_ce".
         validation_images: at most so many are validated on, None for all.
         seed: of order, augmentation and dropout.
@@ -54,10 +55,10 @@ class FineTuning:
     data: str
     preset: str | None = None
     steps: int = 400
-    every: int = 50
-    batch_size: int = 4
-    learning_rate: float = 2e-5
-    distillation: float = 0.5
+    every: int = 100
+    batch_size: int = 2
+    learning_rate: float = 5e-5
+    distillation: float = 1.0
     loss: str = "dice_ce"
     validation_images: int | None = None
     seed: int = 42
@@ -70,34 +71,6 @@ class FineTuning:
             raise ConfigurationError(f"the learning rate is {self.learning_rate}", "It must be positive.")
         if not 0 <= self.distillation <= 1:
             raise ConfigurationError(f"the share of distillation is {self.distillation}", "It must lie in [0, 1].")
-
-
-class DistillingModule(SegmentationModule):
-    """A fake-quantized network under its own loss and, by a share, the cross-entropy with the float network.
-
-    Args:
-        teacher: the float network; no part of the module's state.
-        share: of the comparison with it, in [0, 1].
-    """
-
-    def __init__(self, recipe: Recipe, phase: Phase, network: S2MNet, teacher: S2MNet, share: float) -> None:
-        super().__init__(recipe, phase, network)
-        self.share = share
-        self._teachers = [teacher.eval().requires_grad_(False)]  # in a list, Lightning does not see it
-
-    def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        own = super().training_step(batch, index)
-        if not self.share:
-            return own
-        teacher = self._teachers[0].to(batch["image"].device)
-        with torch.no_grad():
-            taught = teacher(batch["image"])
-        logits = self.last_logits
-        if logits.shape[1] == 1:
-            compared = F.binary_cross_entropy_with_logits(logits, taught.sigmoid())
-        else:
-            compared = F.cross_entropy(logits, taught.softmax(dim=1))
-        return (1.0 - self.share) * own + self.share * compared
 
 
 def begin(folder: Path, options: FineTuning) -> None:
@@ -134,8 +107,9 @@ def finetune(folder: Path, options: FineTuning, recipe: Recipe, machine: Machine
     """Fine-tune the calibrated network in `folder`, from the start or from where it was left.
 
     Returns:
-        Validation Dice before and after, and the step that the best network came from; BEST_FILE holds that network,
-        the calibrated one where no step was better.
+        Validation figures before and after, and the step that the best network came from. The best is the one closest
+        to the float network, or without distillation that of the highest Dice. BEST_FILE holds it: the calibrated one
+        where no step was better.
 
     Raises:
         TrainingError: the loss is no number any more.
@@ -148,8 +122,8 @@ def finetune(folder: Path, options: FineTuning, recipe: Recipe, machine: Machine
     header = read_header(folder / START_FILE)
     assert header.quantization is not None
     quantization = QuantizationConfig.from_dict(header.quantization)
-    network = load_model(folder / START_FILE).requires_grad_(True)
     teacher = load_model(options.checkpoint)
+    network = _start(teacher, load_model(folder / START_FILE), quantization)
     size, epochs = header.config.size, -(-options.steps // options.every)
     phase = Phase(size, epochs, options.batch_size, options.learning_rate)
     module = DistillingModule(recipe, phase, network, teacher, options.distillation).train()
@@ -165,16 +139,15 @@ def finetune(folder: Path, options: FineTuning, recipe: Recipe, machine: Machine
         patches=recipe.patches,
         workers=machine.workers,
     )
-    record: dict[str, Any] = {}
+    settings = {key: value for key, value in asdict(options).items() if key not in PLACES}
 
-    def write(trained: SegmentationModule, score: float, epoch: int) -> None:
-        record.update(validation_dice=round(score, 6), best_step=epoch * options.every)
-        settings = {key: value for key, value in asdict(options).items() if key not in PLACES}
-        provenance = {**header.provenance, "method": "qat", "fine_tuning": {**settings, **record}}
-        assert isinstance(trained.network, S2MNet)
-        save_quantized_checkpoint(folder / BEST_FILE, trained.network, quantization, provenance)
+    def write(trained: DistillingModule, score: float, epoch: int) -> None:
+        figures = {**_figures(trained.trainer.callback_metrics), "best_step": epoch * options.every}
+        provenance = {**header.provenance, "method": "qat", "fine_tuning": {**settings, **figures}}
+        save_quantized_checkpoint(folder / BEST_FILE, _settled(trained.network), quantization, provenance)
+        write_json(folder / FIGURES_FILE, figures)
 
-    keeper = KeepBest(write)
+    keeper = KeepBest(write, "val_divergence" if options.distillation else "val_dice")
     callbacks: list[Callback] = [SeedEachEpoch(options.seed), keeper, ShowProgress(), KeepState(folder / STATE_FILE)]
     images = options.validation_images
     validated = 1.0 if images is None else -(-images // (1 if recipe.patches else options.batch_size))
@@ -189,10 +162,11 @@ def finetune(folder: Path, options: FineTuning, recipe: Recipe, machine: Machine
     }
     state = folder / STATE_FILE
     if not state.is_file():
-        before = Trainer(**common).validate(module, data, verbose=False)[0]["val_dice"]
-        write_json(folder / "before.json", {"validation_dice": before})
+        before = Trainer(**common).validate(module, data, verbose=False)[0]
+        write_json(folder / BEFORE_FILE, _figures(before))
+        write_json(folder / FIGURES_FILE, {**_figures(before), "best_step": 0})
         shutil.copyfile(folder / START_FILE, folder / BEST_FILE)
-        keeper.best, keeper.epoch = before, 0
+        keeper.best = before[keeper.figure]
     trainer = Trainer(
         max_epochs=epochs,
         limit_train_batches=options.every,
@@ -202,9 +176,34 @@ def finetune(folder: Path, options: FineTuning, recipe: Recipe, machine: Machine
         **common,
     )
     run_trainer(trainer, module, data, state if state.is_file() else None)
-    before = json.loads((folder / "before.json").read_text(encoding="utf-8"))["validation_dice"]
+    before, best = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (BEFORE_FILE, FIGURES_FILE))
+    return {**{f"{key}_calibrated": value for key, value in before.items()}, **best}
+
+
+def _start(teacher: S2MNet, calibrated: S2MNet, quantization: QuantizationConfig) -> S2MNet:
+    """The network to fine-tune: the float weights, not yet rounded for good, calibrated ranges, corrected biases."""
+    network = quantized_network(teacher, quantization)
+    found = calibrated.state_dict()
+    kept = {
+        name: value for name, value in network.state_dict().items() if name.endswith(".weight") or name not in found
+    }
+    network.load_state_dict({**found, **kept})
+    return network.requires_grad_(True)
+
+
+def _settled(network: nn.Module) -> S2MNet:
+    """A copy whose learned ranges are taken over."""
+    settled = copy.deepcopy(network).eval()
+    for _, quantizer in activation_quantizers(settled):
+        quantizer.settle()
+    assert isinstance(settled, S2MNet)
+    return settled
+
+
+def _figures(found: Mapping[str, Any]) -> dict[str, float]:
+    """What is written down of a validation."""
     return {
-        "validation_dice_calibrated": round(float(before), 6),
-        "validation_dice": round(keeper.best, 6),
-        "best_step": keeper.epoch * options.every,
+        "validation_dice": round(float(found["val_dice"]), 6),
+        "validation_divergence": round(-float(found["val_divergence"]), 8),
+        "validation_worst_moved": round(float(found["val_worst_moved"]), 6),
     }

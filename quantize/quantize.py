@@ -13,7 +13,9 @@ import torch
 from s2m_edge.checkpoint import CheckpointHeader, load_model, save_quantized_checkpoint
 from s2m_edge.errors import CheckpointError, MissingBackendError
 from s2m_edge.model import S2MNet
+from s2m_edge.quantize.agreement import mean_dice
 from s2m_edge.quantize.calibrate import calibrate
+from s2m_edge.quantize.correct import correct_biases
 from s2m_edge.quantize.images import CalibrationSet
 from s2m_edge.quantized import QuantizationConfig, quantized_network
 from s2m_edge.versions import tool_versions
@@ -42,11 +44,15 @@ def calibrated_network(
     quantization: QuantizationConfig,
     notify: Notify = lambda step, done, total: None,
 ) -> S2MNet:
-    """The fake-quantized network of `model`, its ranges from `images`."""
+    """The fake-quantized network of `model`, its ranges and the correction of its biases from `images`."""
     network = quantized_network(model, quantization).requires_grad_(False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchao's advice on its own interfaces
-        calibrate(network, [entry.image for entry in images.images], lambda d, t: notify("calibration", d, t))
+        pictures = [entry.image for entry in images.images]
+        calibrate(network, pictures, lambda done, total: notify("calibration", done, total))
+        notify("bias correction", 0, 1)
+        correct_biases(network, pictures)
+        notify("bias correction", 1, 1)
     return network
 
 
@@ -73,17 +79,12 @@ def quantized_provenance(header: CheckpointHeader, images: CalibrationSet, metho
 
 
 def float_dice(model: S2MNet, images: CalibrationSet) -> float:
-    """Mean Dice of the float network on the calibration images, over the foreground that they show: an image of
-    another kind shows here."""
+    """Mean Dice of the float network on the calibration images that show a class: images of another kind show here."""
     from s2m_edge.train.losses import labels_from_logits
 
-    scores: list[float] = []
+    shown = [entry for entry in images.images if entry.mask.any()]
     with torch.inference_mode():
-        for entry in images.images:
-            labels, truth = labels_from_logits(model(entry.image[None]))[0], entry.mask
-            total = int((labels > 0).sum()) + int((truth > 0).sum())
-            if total:
-                scores.append(2.0 * int(((labels == truth) & (truth > 0)).sum()) / total)
+        scores = [mean_dice(labels_from_logits(model(entry.image[None]))[0], entry.mask) for entry in shown]
     return sum(scores) / len(scores) if scores else 0.0
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from s2m_edge.contract import NOTICE
 from s2m_edge.model import S2MNet, probabilities_from_logits
+from s2m_edge.quantize.agreement import mean_dice
 from s2m_edge.quantize.images import CalibrationSet, LabelledImage
 from s2m_edge.quantized import QuantizationConfig
 from s2m_edge.quantized.config import block_names
@@ -71,7 +72,7 @@ def measure_sensitivity(
     chosen.append((DEFAULT, {name for name in every if standard.quantizes(name)}))
     chosen.append((EVERYTHING, every))
     expected = [_outputs(model, entry) for entry in images]
-    scores = [_dice(labels, entry.mask) for (_, labels), entry in zip(expected, images, strict=True)]
+    scores = [mean_dice(labels, entry.mask) for (_, labels), entry in zip(expected, images, strict=True)]
     found: list[BlockSensitivity] = []
     for index, (name, blocks) in enumerate(chosen):
         notify(name, index, len(chosen))
@@ -97,16 +98,6 @@ def _outputs(network: S2MNet, entry: LabelledImage) -> tuple[Tensor, Tensor]:
         return probabilities_from_logits(logits)[0], labels_from_logits(logits)[0]
 
 
-def _dice(labels: Tensor, truth: Tensor) -> float:
-    """Mean over the classes that occur in either; 1 where none does."""
-    scores = []
-    for label in range(1, int(max(labels.max(), truth.max())) + 1):
-        total = int((labels == label).sum()) + int((truth == label).sum())
-        if total:
-            scores.append(2.0 * int(((labels == label) & (truth == label)).sum()) / total)
-    return float(np.mean(scores)) if scores else 1.0
-
-
 def _measure(
     network: S2MNet,
     name: str,
@@ -120,7 +111,7 @@ def _measure(
         found, found_labels = _outputs(network, entry)
         squares.append(float((found - probabilities).square().mean()))
         agreement.append(float((found_labels == labels).float().mean()))
-        dice.append(_dice(found_labels, entry.mask))
+        dice.append(mean_dice(found_labels, entry.mask))
     moved = np.subtract(dice, scores)
     return BlockSensitivity(
         name,

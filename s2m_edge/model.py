@@ -26,10 +26,12 @@ class EncoderStage(nn.Module):
 
 
 class NetworkOutput(NamedTuple):
-    """Logits B x classes x H x W, and the four boundary maps B x 1 x h x w in [0, 1], deepest first."""
+    """Logits B x classes x H x W, the four boundary maps B x 1 x h x w in [0, 1], deepest first, and the results of the
+    five encoder stages and the four decoder blocks, B x C x h x w, in the order of computation."""
 
     logits: Tensor
     boundaries: tuple[Tensor, ...]
+    features: tuple[Tensor, ...]
 
 
 class S2MNet(nn.Module):
@@ -63,8 +65,8 @@ class S2MNet(nn.Module):
             nn.Conv2d(second, config.classes, 1),
         )
 
-    def forward_with_boundaries(self, image: Tensor) -> NetworkOutput:
-        """Logits and the decoder's boundary maps.
+    def forward_with_features(self, image: Tensor) -> NetworkOutput:
+        """Logits, boundary maps, and what the blocks compute on the way.
 
         Args:
             image: B x in_channels x size x size, values in [0, 1].
@@ -75,14 +77,16 @@ class S2MNet(nn.Module):
             x = stage(x)
             skips.append(x)
         boundaries: list[Tensor] = []
+        decoded: list[Tensor] = []
         for block, skip in zip(self.decoder, reversed(skips[:-1]), strict=True):
             x, beta = block(x, skip)
             boundaries.append(beta)
-        return NetworkOutput(self.head(x), tuple(boundaries))
+            decoded.append(x)
+        return NetworkOutput(self.head(x), tuple(boundaries), (*skips, *decoded))
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits, B x classes x size x size; see `probabilities_from_logits`."""
-        return self.forward_with_boundaries(image).logits
+        return self.forward_with_features(image).logits
 
 
 def probabilities_from_logits(logits: Tensor) -> Tensor:

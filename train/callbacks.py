@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from collections.abc import Callable
@@ -62,13 +63,18 @@ class AverageWeights(WeightAveraging):
 
 
 class KeepBest(Callback):
-    """Writes the checkpoint whenever the validation Dice of the (averaged) weights is the best of the phase."""
+    """Writes the checkpoint whenever a validation figure of the (averaged) weights is the highest of the phase.
 
-    def __init__(self, write: Callable[[Any, float, int], None]) -> None:
-        self.write, self.best, self.epoch = write, -1.0, 0
+    Args:
+        write: of the module, the figure and the number of the epoch.
+        figure: the name that it is logged by.
+    """
+
+    def __init__(self, write: Callable[[Any, float, int], None], figure: str = "val_dice") -> None:
+        self.write, self.figure, self.best, self.epoch = write, figure, -math.inf, 0
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        score = float(trainer.callback_metrics["val_dice"])
+        score = float(trainer.callback_metrics[self.figure])
         if not trainer.sanity_checking and score > self.best:
             self.best, self.epoch = score, trainer.current_epoch + 1
             if trainer.is_global_zero:

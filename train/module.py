@@ -44,8 +44,7 @@ class SegmentationModule(LightningModule):
         self.windows = SlidingWindowInferer((phase.size, phase.size), overlap=WINDOW_OVERLAP, mode="gaussian")
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        self.last_logits: Tensor = self.network(_channels_last(batch["image"]))
-        loss = self.loss(self.last_logits, batch["mask"])
+        loss = self.training_loss(batch)
         if not torch.isfinite(loss):
             names = ", ".join(batch.get("stem", ())) or "unnamed"
             raise TrainingError(
@@ -55,15 +54,23 @@ class SegmentationModule(LightningModule):
         self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["image"]))
         return loss
 
-    def predict_logits(self, image: Tensor) -> Tensor:
-        """Logits of whole pictures B x C x H x W of any size from the network's up."""
-        size = self.phase.size
+    def training_loss(self, batch: dict[str, Any]) -> Tensor:
+        """What a step minimises on a batch, a scalar."""
+        return self.loss(self.network(channels_last(batch["image"])), batch["mask"])
+
+    def predict_logits(self, image: Tensor, network: nn.Module | None = None) -> Tensor:
+        """Logits of whole pictures B x C x H x W of any size from the network's up; of its own network by default."""
+        size, network = self.phase.size, network or self.network
         if tuple(image.shape[-2:]) == (size, size):
-            return self.network(_channels_last(image))
-        return self.windows(image, self.network)  # type: ignore[return-value]
+            return network(channels_last(image))
+        return self.windows(image, network)  # type: ignore[return-value]
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
-        labels, truth = labels_from_logits(self.predict_logits(batch["image"])), batch["mask"]
+        self.score(self.predict_logits(batch["image"]), batch["mask"])
+
+    def score(self, logits: Tensor, truth: Tensor) -> None:
+        """Take logits B x classes x H x W and labels B x 1 x H x W into the validation Dice."""
+        labels = labels_from_logits(logits)
         if self.recipe.classes > 1:
             labels, truth = (one_hot(values, self.recipe.classes) for values in (labels, truth))
         self.dice(labels.float(), truth.float())
@@ -78,7 +85,8 @@ class SegmentationModule(LightningModule):
         for name, value in self.loss.figures().items():
             self.log(name, value)
 
-    def configure_optimizers(self) -> Any:
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups of parameters with their rates and decays, as an optimizer takes them; empty ones are left out."""
         decayed = [p for p in self.network.parameters() if p.dim() > 1]
         plain = [p for p in self.network.parameters() if p.dim() <= 1]
         rate, share = self.phase.learning_rate, self.recipe.loss_weight_rate
@@ -87,7 +95,10 @@ class SegmentationModule(LightningModule):
             {"params": plain, "weight_decay": 0.0},
             {"params": list(self.loss.parameters()), "weight_decay": 0.0, "lr": rate * share},
         ]
-        optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=rate, betas=(0.9, 0.999))
+        return [group for group in groups if group["params"]]
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.phase.learning_rate, betas=(0.9, 0.999))
         steps = max(2, int(self.trainer.estimated_stepping_batches))
         warm = max(1, min(steps // 10, self.recipe.warmup_epochs * steps // self.phase.epochs))
         last = self.recipe.final_learning_rate
@@ -108,5 +119,5 @@ def recipe_network(recipe: Recipe, size: int) -> S2MNet:
     return S2MNet(config)
 
 
-def _channels_last(image: Tensor) -> Tensor:
+def channels_last(image: Tensor) -> Tensor:
     return image.contiguous(memory_format=torch.channels_last)

@@ -43,7 +43,7 @@ def draw_sheet(network: S2MNet, items: Sequence[dict[str, Any]], title: str) -> 
     with torch.no_grad():
         for row, item in enumerate(items):
             image, mask = (_middle(torch.as_tensor(item[key]), network.config.size) for key in ("image", "mask"))
-            output = network.forward_with_boundaries(image[None].float().to(device))
+            output = network.forward_with_features(image[None].float().to(device))
             boundary = F.interpolate(output.boundaries[-1].float(), image.shape[-2:], mode="bilinear")[0, 0]
             picture = _rgb(image)
             labels = labels_from_logits(output.logits)[0, 0].cpu().numpy()

@@ -30,13 +30,14 @@ def quantize(
         Path | None, typer.Option(help="The int8 checkpoint; quantized/NAME-int8.safetensors by default.")
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of fine-tuning.", min=1)] = 400,
-    every: Annotated[int, typer.Option(help="Steps between validations; --resume goes on from the last.", min=1)] = 50,
-    batch_size: Annotated[int, typer.Option(help="Pictures per step.", min=1)] = 4,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-5,
+    every: Annotated[int, typer.Option(help="Steps between validations; --resume goes on from the last.", min=1)] = 100,
+    batch_size: Annotated[int, typer.Option(help="Pictures per step.", min=1)] = 2,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 5e-5,
     loss: Annotated[str | None, typer.Option(help="masl or dice_ce; the checkpoint's own by default.")] = None,
     distillation: Annotated[
-        float, typer.Option(help="Share of the loss that compares with the float network.", min=0, max=1)
-    ] = 0.5,
+        float,
+        typer.Option(help="Share of the loss that compares with the float network; the rest is --loss.", min=0, max=1),
+    ] = 1.0,
     validation_images: Annotated[int | None, typer.Option(help="Validate on so many at most.", min=1)] = None,
     weight_limit: Annotated[
         int,
@@ -48,8 +49,9 @@ def quantize(
 ) -> None:
     """Make an int8 checkpoint of a float one. Every target's int8 artifact derives from that one file.
 
-    Ranges come from training images of DATA; the checkpoint records which, with their hashes. Fine-tuning keeps the
-    best network by validation Dice, and an interrupted one goes on with --resume.
+    Ranges come from training images of DATA; the checkpoint records which, with their hashes. Fine-tuning learns
+    weights and ranges, keeps the network closest to the float one on validation images, and an interrupted one goes on
+    with --resume.
     """
     from s2m_edge.checkpoint import QUANTIZED_SUFFIX, read_header
     from s2m_edge.cli import console

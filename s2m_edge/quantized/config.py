@@ -17,8 +17,9 @@ DECODERS = 4
 def block_names() -> tuple[str, ...]:
     """The blocks that can be quantized, in the order of the network, by the paths of their modules.
 
-    "mixer" is the convolutions of an SSTM (spatial branch and fusion), "spectral" the input and output of its spectral
-    filter, "norm" the outputs of its LayerNorms; "classifier" is the network's last convolution.
+    "down" is the strided convolution in front of a stage, "mixer" the convolutions of an SSTM (spatial branch and
+    fusion), "spectral" the input and output of its spectral filter, "norm" the outputs of its LayerNorms; "classifier"
+    is the network's last convolution.
     """
     parts = ("down", "receptive", "mixer", "spectral", "norm")
     return (
@@ -30,12 +31,16 @@ def block_names() -> tuple[str, ...]:
     )
 
 
+FIRST = ("stem", "encoder.0.down")
+"""The first two convolutions, 1.8 % of all products. A step of their results is alike all over an area of one colour:
+such errors do not average out, and reach every later block."""
+
 FLOAT_PARTS = ("mixer", "spectral", "norm", "classifier")
-"""What stays in float unless a configuration says otherwise; docs/quantization.md has the measurements."""
 
 
 def default_float_blocks() -> tuple[str, ...]:
-    return tuple(name for name in block_names() if name.rsplit(".", 1)[-1] in FLOAT_PARTS)
+    """What stays in float unless a configuration says otherwise; docs/quantization.md has the measurements."""
+    return tuple(name for name in block_names() if name in FIRST or name.rsplit(".", 1)[-1] in FLOAT_PARTS)
 
 
 @dataclass(frozen=True)

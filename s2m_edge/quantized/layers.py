@@ -15,6 +15,25 @@ SMALLEST_SCALE = 1e-8
 OBSERVED_EDGE = 64
 
 
+class LearnedRange(nn.Module):
+    """An activation quantizer's scale and zero point while they are fine-tuned (LSQ+, arXiv 2004.09576).
+
+    The scale is learned as its logarithm, so that it stays positive and one rate fits all sizes; the zero point in
+    levels, rounded where it is used.
+    """
+
+    def __init__(self, scale: Tensor, zero_point: Tensor) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(scale.detach().log().reshape(1))
+        self.zero_point = nn.Parameter(zero_point.detach().float().reshape(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The operation of torch.ao's learnable fake quantization: both gradients in one pass over the tensor.
+        return torch._fake_quantize_learnable_per_tensor_affine(
+            x, self.log_scale.exp(), self.zero_point, LOWEST, HIGHEST, 1.0
+        )
+
+
 class ActivationQuantizer(nn.Module):
     """Rounds a tensor of any shape to 256 levels: scale * (q - zero_point), q in -128..127.
 
@@ -25,6 +44,7 @@ class ActivationQuantizer(nn.Module):
     Attributes:
         mode: "quantize"; "observe" collects a histogram and passes the tensor on unchanged; "off" only passes it on.
         scale, zero_point: float32 and int32, without axes.
+        learned: both as parameters, between `learn` and `settle`.
     """
 
     scale: Tensor
@@ -35,6 +55,7 @@ class ActivationQuantizer(nn.Module):
         self.fixed, self.floor = fixed, floor
         self.mode: Mode = "quantize"
         self.observer: nn.Module | None = None
+        self.learned: LearnedRange | None = None
         self.register_buffer("scale", torch.tensor(1.0))
         self.register_buffer("zero_point", torch.tensor(0, dtype=torch.int32))
         if fixed is not None:
@@ -47,6 +68,19 @@ class ActivationQuantizer(nn.Module):
         self.scale.fill_(scale)
         self.zero_point.fill_(int(min(max(LOWEST - round(low / scale), LOWEST), HIGHEST)))
 
+    def learn(self) -> None:
+        """Make scale and zero point parameters, unless the range is fixed or unused."""
+        if self.mode == "quantize" and self.fixed is None:
+            self.learned = LearnedRange(self.scale, self.zero_point)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Take over what was learned, and learn no more."""
+        if self.learned is not None:
+            self.scale.fill_(max(float(self.learned.log_scale.exp()), SMALLEST_SCALE))
+            self.zero_point.fill_(int(self.learned.zero_point.round().clamp(LOWEST, HIGHEST)))
+            self.learned = None
+
     def observed(self, x: Tensor) -> Tensor:
         """What the observer is shown of `x`: every second row and column of a large map, nothing below the floor."""
         if x.dim() == 4 and x.shape[-1] >= OBSERVED_EDGE:
@@ -54,6 +88,8 @@ class ActivationQuantizer(nn.Module):
         return x if self.floor is None else x.clamp(min=self.floor)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.mode == "quantize" and self.learned is not None:
+            return self.learned(x)
         if self.mode == "quantize":
             return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, LOWEST, HIGHEST)
         if self.mode == "observe" and self.observer is not None:

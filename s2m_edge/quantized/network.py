@@ -20,6 +20,10 @@ from s2m_edge.quantized.config import QuantizationConfig
 from s2m_edge.quantized.layers import ActivationQuantizer, QuantizedConv2d, activation_quantizers
 
 PICTURE_RANGE = (0.0, 1.0)
+DOWN_LAYERS = 4
+"""Of a strided convolution: itself, a quantizer, ELU, a quantizer."""
+STEM_LAYERS = 1 + DOWN_LAYERS
+"""The stem rounds the picture first."""
 
 
 def quantized_network(model: S2MNet, config: QuantizationConfig | None = None) -> S2MNet:
@@ -72,13 +76,20 @@ def _head_layers(head: nn.Sequential, before: nn.Module, config: QuantizationCon
 
 
 def block_of(path: str) -> str:
-    """The block (`block_names`) that a quantizer or a quantized convolution belongs to, by its path in the network."""
+    """The block (`block_names`) that a quantizer or a quantized convolution belongs to, by its path in the network.
+
+    What rounds the result of the stem or of a strided convolution belongs to the block that takes it.
+    """
     parts = path.split(".")
-    if parts[0] in ("stem", "head"):
-        return parts[0]
+    if parts[0] == "stem":
+        return "encoder.0.down" if parts[1:] == [str(STEM_LAYERS - 1)] else "stem"
+    if parts[0] == "head":
+        return "head"
     if parts[0] == "decoder":
         return ".".join(parts[:2])
     if parts[2] == "mixer" and len(parts) == 4:  # the stage's result
+        return f"{parts[0]}.{parts[1]}.receptive"
+    if parts[2] == "down" and parts[3:] == [str(DOWN_LAYERS - 1)]:
         return f"{parts[0]}.{parts[1]}.receptive"
     if parts[2] != "mixer":
         return ".".join(parts[:3])

@@ -37,7 +37,7 @@ def test_logits_have_the_size_of_the_image(size, classes, channels):
 def test_boundary_maps_come_on_request_and_lie_in_the_unit_interval():
     model = S2MNet(S2MNetConfig.preset("paper", size=96)).eval()
     with torch.inference_mode():
-        output = model.forward_with_boundaries(torch.rand(1, 3, 96, 96))
+        output = model.forward_with_features(torch.rand(1, 3, 96, 96))
     assert [tuple(beta.shape) for beta in output.boundaries] == [(1, 1, n, n) for n in (6, 12, 24, 48)]
     assert all(beta.min() >= 0 and beta.max() <= 1 for beta in output.boundaries)
 

@@ -115,7 +115,7 @@ def test_fine_tuning_moves_the_weights_and_goes_on_after_an_interrupt_exactly(
     assert all(torch.equal(value, made[1][key]) for key, value in made[0].items())
     provenance = read_header(tmp_path / "whole.safetensors").provenance
     if "fine_tuning" in provenance:  # a step was better than calibration
-        assert provenance["fine_tuning"]["distillation"] == 0.5
+        assert provenance["fine_tuning"]["distillation"] == 1.0
 
 
 def test_what_cannot_be_quantized_is_refused_in_one_line_and_leaves_nothing(

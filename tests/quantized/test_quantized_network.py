@@ -33,8 +33,8 @@ def test_with_every_quantizer_off_it_is_the_float_network(small_model, float_blo
     with torch.inference_mode():
         assert torch.allclose(network(IMAGE), small_model(IMAGE), atol=1e-4)
         for ours, theirs in zip(
-            network.forward_with_boundaries(IMAGE).boundaries,
-            small_model.forward_with_boundaries(IMAGE).boundaries,
+            network.forward_with_features(IMAGE).boundaries,
+            small_model.forward_with_features(IMAGE).boundaries,
             strict=True,
         ):
             assert torch.allclose(ours, theirs, atol=1e-4)
@@ -68,8 +68,9 @@ def test_a_quantizer_gives_at_most_256_levels_zero_among_them_and_passes_gradien
     assert x.grad[x > 3.1].max() == 0.0
 
 
-def test_a_picture_of_eight_bits_is_not_rounded(small_quantized_checkpoint):
-    first = load_model(small_quantized_checkpoint).stem[0]
+def test_a_picture_of_eight_bits_is_not_rounded(small_model):
+    first = quantized_network(small_model, QuantizationConfig(float_blocks=())).stem[0]
+    assert first.mode == "quantize"
     levels = torch.arange(256) / 255.0
     assert torch.allclose(first(levels), levels, atol=1e-6)
 
@@ -90,14 +91,54 @@ def test_weights_are_whole_multiples_of_one_scale_per_channel_within_the_limit()
     assert layer.integers().abs().amax() == 63
 
 
-def test_the_default_leaves_sstm_and_the_last_convolution_in_float(small_model):
+def test_the_default_leaves_sstm_and_the_first_and_last_convolutions_in_float(small_model):
     network = quantized_network(small_model)
     names = [name for name, layer in quantized_convolutions(network) if layer.enabled]
     assert not [name for name in names if ".mixer.mixer." in name]
+    assert not [name for name in names if name.startswith(("stem", "encoder.0.down"))]
+    assert [name for name in names if name.startswith(("encoder.0.receptive", "encoder.1.down"))]
     assert isinstance(network.head[-1], torch.nn.Conv2d)
     assert not isinstance(network.head[-1], QuantizedConv2d)
-    blocks = {block_of(name) for name, _ in activation_quantizers(network)}
+    blocks = {block_of(name) for name, entry in activation_quantizers(network) if entry.mode == "quantize"}
     assert blocks == {name for name in block_names() if QuantizationConfig().quantizes(name)}
+
+
+def test_what_rounds_the_result_of_a_strided_convolution_belongs_to_the_block_that_takes_it(small_model):
+    paths = [name for name, _ in activation_quantizers(quantized_network(small_model))]
+    assert [block_of(path) for path in paths if path.startswith("stem")] == ["stem", "stem", "encoder.0.down"]
+    for stage in range(5):
+        found = [block_of(path) for path in paths if path.startswith(f"encoder.{stage}.down")]
+        assert found == [f"encoder.{stage}.down", f"encoder.{stage}.receptive"]
+
+
+def test_a_learned_range_rounds_alike_has_gradients_and_is_taken_over(small_model):
+    quantizer = ActivationQuantizer()
+    quantizer.set_range(-1.0, 3.0)
+    x = -2.0 + 6.0 * torch.rand(1001, generator=torch.Generator().manual_seed(4))  # no value lies between two levels
+    before = quantizer(x)
+    quantizer.learn()
+    assert quantizer.learned is not None
+    assert torch.allclose(quantizer(x), before, atol=1e-6)
+    quantizer(x).square().sum().backward()
+    assert quantizer.learned.log_scale.grad is not None
+    assert quantizer.learned.log_scale.grad.abs() > 0  # values are clipped: a wider range would let them through
+    assert quantizer.learned.zero_point.grad is not None
+    with torch.no_grad():
+        quantizer.learned.log_scale += 0.5
+        quantizer.learned.zero_point += 3.3
+    after = quantizer(x)
+    quantizer.settle()
+    assert quantizer.learned is None
+    assert not list(quantizer.parameters())
+    assert torch.allclose(quantizer(x), after, atol=1e-6)
+
+
+def test_ranges_that_are_fixed_or_unused_are_not_learned():
+    fixed, unused = ActivationQuantizer(fixed=(0.0, 1.0)), ActivationQuantizer()
+    unused.mode = "off"
+    for quantizer in (fixed, unused):
+        quantizer.learn()
+        assert quantizer.learned is None
 
 
 def test_one_block_alone_moves_the_answer_and_no_block_does_not(small_model):

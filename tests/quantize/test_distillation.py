@@ -1,0 +1,76 @@
+"""Fine-tuning towards the float network: what is compared, what learns, and at which rate."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from s2m_edge.quantize.agreement import mean_dice
+from s2m_edge.quantize.distillation import SCALE_RATE, ZERO_POINT_RATE, DistillingModule, divergence, feature_error
+from s2m_edge.quantized import activation_quantizers, quantized_network
+from s2m_edge.train.recipe import Phase, read_recipe
+
+LOGITS = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_the_divergence_is_zero_for_equal_answers_positive_else_and_finite_for_certain_ones(classes):
+    generator = torch.Generator().manual_seed(2)
+    taught, other = (torch.randn(2, classes, 8, 8, generator=generator) for _ in range(2))
+    assert float(divergence(taught, taught)) == pytest.approx(0.0, abs=1e-6)
+    assert float(divergence(other, taught)) > 0.1
+    certain = divergence(200.0 * other, -200.0 * taught)
+    assert torch.isfinite(certain)
+
+
+def test_the_divergence_has_the_gradient_of_the_cross_entropy_with_the_float_networks_probabilities():
+    taught, own = torch.randn(2, 1, 8, 8), LOGITS.clone().requires_grad_(True)
+    divergence(own, taught).backward()
+    assert own.grad is not None
+    assert torch.allclose(own.grad, (own.detach().sigmoid() - taught.sigmoid()) / 128, atol=1e-6)
+
+
+def test_features_are_compared_as_shares_of_their_variance(small_model):
+    image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        output = small_model.forward_with_features(image)
+    assert len(output.features) == 9
+    assert float(feature_error(output, output)) == 0.0
+    moved = output._replace(features=tuple(x + 0.1 * x.std() for x in output.features))
+    assert float(feature_error(moved, output)) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_ranges_are_learned_at_their_own_rates_and_the_teacher_is_no_part_of_the_module(small_model):
+    network = quantized_network(small_model).requires_grad_(True)
+    phase = Phase(96, 1, 2, 1e-5)
+    module = DistillingModule(read_recipe("polyp"), phase, network, small_model, share=1.0)
+    learned = [entry for _, entry in activation_quantizers(network) if entry.learned is not None]
+    groups = {group.get("lr", phase.learning_rate): group["params"] for group in module.parameter_groups()}
+    assert len(groups[1e-5 * SCALE_RATE]) == len(groups[1e-5 * ZERO_POINT_RATE]) == len(learned) > 50
+    every = [id(parameter) for group in module.parameter_groups() for parameter in group["params"]]
+    assert len(every) == len(set(every)) == len(list(module.parameters()))
+    assert not [name for name in module.state_dict() if "teacher" in name]
+
+
+def test_a_step_moves_the_loss_and_all_that_learns_has_a_gradient(small_model):
+    network = quantized_network(small_model).requires_grad_(True)
+    for _, quantizer in activation_quantizers(network):
+        if quantizer.fixed is None:
+            quantizer.set_range(-4.0, 4.0)
+    image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(3))
+    batch = {"image": image, "mask": (image[:, :1] > 0.5).float()}
+    losses = {}
+    for share in (0.0, 0.5, 1.0):
+        module = DistillingModule(read_recipe("polyp"), Phase(96, 1, 2, 1e-5), network, small_model, share)
+        losses[share] = module.training_loss(batch)
+    assert float(losses[0.5]) == pytest.approx((float(losses[0.0]) + float(losses[1.0])) / 2, rel=1e-4)
+    losses[1.0].backward()
+    without = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+    assert not [name for name in without if "boundary" not in name]
+
+
+def test_dice_is_over_the_classes_that_occur():
+    truth = torch.tensor([[0, 1, 1, 2]])
+    assert mean_dice(truth, truth) == 1.0
+    assert mean_dice(torch.tensor([[0, 1, 0, 0]]), truth) == pytest.approx((2 / 3 + 0) / 2)
+    assert mean_dice(torch.zeros(1, 4), torch.zeros(1, 4)) == 1.0
