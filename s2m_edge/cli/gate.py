@@ -107,10 +107,11 @@ def _table(report: StagesReport, images: int) -> Table:
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
-    table.add_column("stage", overflow="fold")
-    table.add_column("against")
-    for heading in ("Dice", "HD95", "Dice moved", "worst image", "HD95 moved"):
+    table.add_column("stage", no_wrap=True)
+    table.add_column("against", no_wrap=True)
+    for heading in ("Dice", "HD95", "Dice\nmoved", "worst\nimage", "HD95\nmoved"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("gate", no_wrap=True)
     means = {entry["name"]: entry for entry in report.to_dict()["stages"]}
@@ -124,5 +125,11 @@ def _table(report: StagesReport, images: int) -> Table:
         figures = means[name]
         distance = figures["hd95"]["mean"]
         shown = "-" if distance is None else f"{distance:.1f}"
-        table.add_row(name, reference, f"{figures['dice']['mean']:.4f}", shown, *rest)
+        table.add_row(
+            figures["title"],
+            reference,
+            f"{figures['dice']['mean']:.4f}",
+            shown,
+            *rest,
+        )
     return table

@@ -93,7 +93,7 @@ def measure_stages(
     predictors: list[tuple[str, Predictor]] = []
     for stage, network in stage_networks(model, float_model).items():
         predictors.append((stage, replace(checkpoint_predictor(network, header, threads), title=stage)))
-    predictors += [(RUNTIME, bundle_predictor(bundle, threads)) for bundle in bundles]
+    predictors += [(RUNTIME, replace(bundle_predictor(bundle, threads), title=_short(bundle))) for bundle in bundles]
     results: list[StageResult] = []
     for stage, predictor in predictors:
         name = predictor.name if stage == RUNTIME else stage
@@ -102,6 +102,12 @@ def measure_stages(
         )
         results.append(_result(stage, name, predictor, evaluation))
     return results
+
+
+def _short(bundle: Bundle) -> str:
+    contract = bundle.contract
+    lowering = "" if contract.values["spectral"] == "matmul" else f" {contract.values['spectral']}"
+    return f"{contract.target} {contract.precision}{lowering}"
 
 
 def _result(stage: str, name: str, predictor: Predictor, evaluation: Evaluation) -> StageResult:
