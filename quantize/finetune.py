@@ -54,10 +54,10 @@ class FineTuning:
     checkpoint: str
     data: str
     preset: str | None = None
-    steps: int = 400
-    every: int = 100
+    steps: int = 200
+    every: int = 50
     batch_size: int = 2
-    learning_rate: float = 5e-5
+    learning_rate: float = 1e-6
     distillation: float = 1.0
     loss: str = "dice_ce"
     validation_images: int | None = None

@@ -43,16 +43,23 @@ def calibrated_network(
     images: CalibrationSet,
     quantization: QuantizationConfig,
     notify: Notify = lambda step, done, total: None,
+    *,
+    corrected: bool = True,
 ) -> S2MNet:
-    """The fake-quantized network of `model`, its ranges and the correction of its biases from `images`."""
+    """The fake-quantized network of `model`, its ranges from `images`.
+
+    Args:
+        corrected: whether biases are corrected too, for all that `quantization` quantizes.
+    """
     network = quantized_network(model, quantization).requires_grad_(False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchao's advice on its own interfaces
         pictures = [entry.image for entry in images.images]
         calibrate(network, pictures, lambda done, total: notify("calibration", done, total))
-        notify("bias correction", 0, 1)
-        correct_biases(network, pictures)
-        notify("bias correction", 1, 1)
+        if corrected:
+            notify("bias correction", 0, 1)
+            correct_biases(network, pictures)
+            notify("bias correction", 1, 1)
     return network
 
 

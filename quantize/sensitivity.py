@@ -56,6 +56,8 @@ def measure_sensitivity(
 ) -> tuple[float, list[BlockSensitivity]]:
     """Calibrate with every block quantizable, then quantize one at a time, then the default set, then all.
 
+    Biases are not corrected: a correction belongs to one set of blocks, and would hide what a block costs.
+
     Args:
         model: the float network, eval mode.
         images: labelled, other than those of `calibration`; at least one.
@@ -65,7 +67,8 @@ def measure_sensitivity(
     """
     from s2m_edge.quantize.quantize import calibrated_network
 
-    network = calibrated_network(model, calibration, QuantizationConfig(weight_limit, float_blocks=()), notify)
+    everything = QuantizationConfig(weight_limit, float_blocks=())
+    network = calibrated_network(model, calibration, everything, notify, corrected=False)
     standard = QuantizationConfig()
     chosen = [(name, {name}) for name in block_names() if _exists(network, name)]
     every = {name for name, _ in chosen}

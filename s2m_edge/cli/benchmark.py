@@ -27,7 +27,9 @@ def benchmark(
             help="executorch, coreml, coreai, openvino, onnx; all that are installed and fast by default.",
         ),
     ] = None,
-    precision: Annotated[list[str] | None, typer.Option(help="float32, float16, or all; float32 by default.")] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="float32, float16, int8, or all; float32 by default.")
+    ] = None,
     spectral: Annotated[list[str] | None, typer.Option(help="matmul, custom, or all; all by default.")] = None,
     bundles: Annotated[
         list[Path] | None, typer.Option(help="Bundle, or folder of bundles, to take instead of exporting; repeatable.")
