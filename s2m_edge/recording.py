@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from s2m_edge.errors import ConfigurationError, ContractError
+from s2m_edge.devices import full_float32
+from s2m_edge.errors import ContractError
 from s2m_edge.imaging.preprocess import Preprocessing, fit_to_network
 from s2m_edge.imaging.read import read_image
 from s2m_edge.reference import (
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from s2m_edge.checkpoint import CheckpointHeader
     from s2m_edge.model import S2MNet
 
-DEVICES = ("auto", "cpu", "cuda")
 REMEDY = "Record it again with s2m-edge reference record."
 
 
@@ -53,21 +53,6 @@ class Record:
     stamp: dict[str, str]
 
 
-def choose_device(name: str) -> str:
-    """ "cpu" or "cuda" for `--device`.
-
-    Raises:
-        ConfigurationError: unknown, or CUDA was asked for and there is none.
-    """
-    import torch
-
-    if name not in DEVICES:
-        raise ConfigurationError(f"there is no device {name!r}", f"Choose --device {', '.join(DEVICES)}.")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError("PyTorch finds no CUDA device here", "Use --device cpu; the record will say so.")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
-
-
 def record_reference(
     model: S2MNet, header: CheckpointHeader, images: Sequence[Path], device: str, threshold: float
 ) -> Record:
@@ -77,16 +62,10 @@ def record_reference(
     """
     import copy
 
-    import torch
-
     preprocessing = Preprocessing(size=model.config.size, channels=model.config.in_channels)
     pictures = [(path.name, fit_to_network(read_image(path), preprocessing)) for path in images]
-    flags = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    try:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    with full_float32():
         golden = record_golden(copy.deepcopy(model).to(device), pictures, preprocessing, threshold)
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = flags
     exact = record_golden(copy.deepcopy(model).double(), pictures, preprocessing, threshold)
     error = max(
         float(np.abs(probabilities(one.logits) - probabilities(other.logits)).max())
@@ -94,6 +73,8 @@ def record_reference(
     )
     stamp = {"checkpoint": header.path.name, **tool_versions()}
     if device == "cuda":
+        import torch
+
         stamp["cudnn"] = str(torch.backends.cudnn.version())
         stamp["driver"] = nvidia_driver()
     return Record(tuple(golden), reference_device(device), header.sha256, error, stamp)

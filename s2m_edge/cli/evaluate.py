@@ -40,6 +40,10 @@ def evaluate(
     tolerance: Annotated[float, typer.Option(help="Of the surface Dice, in pixels.", min=0)] = 2.0,
     limit: Annotated[int | None, typer.Option(help="Only the first images of the split.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Of a checkpoint: cpu, cuda, or auto (a GPU where there is one); cpu by default."),
+    ] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Write the mean Dice into the checkpoint's provenance.")
     ] = False,
@@ -60,7 +64,7 @@ def evaluate(
     from s2m_edge.targets.export import require_replaceable
 
     samples = split_samples(data, split, preset)
-    predictor, header = _open(model, size, threshold, threads)
+    predictor, header = _open(model, size, threshold, threads, device)
     recorded = _require_recordable(header, limit, size, threshold) if record else None
     name = f"{predictor.name}-{split}{'-window' if window else ''}{'-augmented' if augment else ''}"
     folder = out if out is not None else Path("evaluation") / name
@@ -90,13 +94,17 @@ def evaluate(
 
 
 def _open(
-    model: Path, size: int | None, threshold: float | None, threads: int | None
+    model: Path, size: int | None, threshold: float | None, threads: int | None, device: str | None
 ) -> tuple[Predictor, CheckpointHeader | None]:
-    """The predictor of a checkpoint file or a bundle folder, and the checkpoint's header."""
+    """The predictor of a checkpoint file or a bundle folder, and the checkpoint's header.
+
+    The CPU is the default even where there is a GPU: a figure must not depend on whether a machine has one.
+    """
     from dataclasses import replace
 
     from s2m_edge.checkpoint import locate_checkpoint
     from s2m_edge.cli import console
+    from s2m_edge.devices import choose_device
     from s2m_edge.errors import CheckpointError, ConfigurationError
     from s2m_edge.targets.bundle import open_bundle
     from s2m_edge.targets.evaluation.predictors import bundle_predictor, checkpoint_predictor
@@ -110,10 +118,13 @@ def _open(
     if model.is_dir():
         if size is not None:
             raise ConfigurationError("a bundle has the size that it was exported for", "Leave --size out.")
+        if device is not None:
+            raise ConfigurationError("a bundle runs on its own runtime's device", "Leave --device out.")
         predictor = bundle_predictor(open_bundle(model), threads)
     else:
+        chosen = choose_device(device or "cpu")
         network, header = console.open_checkpoint(model, size)
-        predictor = checkpoint_predictor(network, header, threads)
+        predictor = checkpoint_predictor(network, header, threads, chosen)
     if threshold is not None:
         if predictor.channels > 1:
             raise ConfigurationError(

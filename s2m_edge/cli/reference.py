@@ -31,7 +31,8 @@ def record(
     """
     from s2m_edge.cli import console
     from s2m_edge.contract import DEFAULT_THRESHOLD
-    from s2m_edge.recording import choose_device, record_reference, write_record
+    from s2m_edge.devices import choose_device
+    from s2m_edge.recording import record_reference, write_record
 
     chosen = choose_device(device)
     model, header = console.open_checkpoint(checkpoint, None)

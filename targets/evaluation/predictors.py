@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2m_edge.contract import DEFAULT_THRESHOLD, SegmentClass, default_classes
+from s2m_edge.devices import full_float32
 from s2m_edge.errors import LoweringError
 from s2m_edge.imaging.preprocess import (
     Preprocessing,
@@ -81,21 +82,26 @@ class Predictor:
         return found
 
 
-def checkpoint_predictor(model: S2MNet, header: CheckpointHeader, threads: int | None = None) -> Predictor:
-    """A checkpoint's network, float32, in PyTorch on the CPU.
+def checkpoint_predictor(
+    model: S2MNet, header: CheckpointHeader, threads: int | None = None, device: str = "cpu"
+) -> Predictor:
+    """A checkpoint's network in PyTorch, in float32 (without TF32) on the CPU or a GPU.
 
     Args:
-        model: loaded from `header`'s file, possibly at another size.
+        model: loaded from `header`'s file, possibly at another size; it is moved to `device`.
         threads: of PyTorch, for the whole process; its own default otherwise.
+        device: of `choose_device`.
     """
     import torch
 
     if threads is not None:
         torch.set_num_threads(threads)
     config, preprocessing = model.config, preprocessing_for(model.config)
+    network = model.to(device)
 
     def predict(fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return probabilities(reference_logits(model, fitted, preprocessing))
+        with full_float32():
+            return probabilities(reference_logits(network, fitted, preprocessing))
 
     return Predictor(
         name=header.path.stem,
@@ -106,7 +112,7 @@ def checkpoint_predictor(model: S2MNet, header: CheckpointHeader, threads: int |
         preprocessing=preprocessing,
         threshold=DEFAULT_THRESHOLD,
         verdict="reference",
-        device=reference_device(),
+        device=reference_device(device),
         facts={
             "kind": "checkpoint",
             "precision": "float32",

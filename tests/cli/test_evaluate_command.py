@@ -202,6 +202,63 @@ def test_a_bundle_has_its_own_size_and_no_provenance_of_its_own(run, onnx_bundle
     assert_one_line_error(*run(*arguments, "--record"), "only a checkpoint", "--record")
 
 
+def test_the_cpu_is_the_default_also_where_there_is_a_gpu(run, small_checkpoint, data, tmp_path, monkeypatch):
+    import torch
+
+    found = []
+    for options in (("--device", "cpu"), ("--device", "auto"), ()):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda options=options: not options)
+        arguments = ("evaluate", small_checkpoint, "--data", data, "--limit", 1, "--out", tmp_path / "report", "--json")
+        code, out, err = run(*arguments, *options)
+        assert code == 0, err
+        found.append(json.loads(out))
+    assert all("float32, cpu" in values["model"]["device"] for values in found)
+    assert found[0]["metrics"] == found[1]["metrics"] == found[2]["metrics"]
+
+
+def test_a_checkpoint_is_scored_on_a_gpu_in_full_float32(run, small_checkpoint, data, tmp_path, monkeypatch):
+    """Of a GPU that is not there: the network is sent to it, and what it computes is seen on the CPU."""
+    import torch
+
+    from s2m_edge.model import S2MNet
+    from s2m_edge.targets.evaluation import predictors
+
+    sent, precisions, honest = [], [], predictors.reference_logits
+
+    def logits(*arguments):
+        precisions.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+        return honest(*arguments)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU of {device}")
+    assert torch.backends.cudnn.allow_tf32  # PyTorch's default
+    monkeypatch.setattr(S2MNet, "to", lambda network, device: sent.append(device) or network)
+    monkeypatch.setattr(predictors, "reference_logits", logits)
+    report = tmp_path / "report"
+    code, out, err = run(
+        "evaluate", small_checkpoint, "--data", data, "--limit", 1, "--device", "auto", "--out", report
+    )
+    assert code == 0, err
+    assert sent == ["cuda"]
+    assert precisions == [(False, False)]
+    assert "PyTorch eager, float32, cuda (GPU of cuda" in out
+    device = json.loads((report / "metrics.json").read_text())["model"]["device"]
+    assert device.startswith("PyTorch eager, float32, cuda (GPU of cuda")
+
+
+def test_a_device_that_cannot_be_had_is_refused(run, small_checkpoint, onnx_bundle, data, elsewhere, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    arguments = ("--data", data, "--device")
+    missing = run("evaluate", small_checkpoint, *arguments, "cuda")
+    assert_one_line_error(*missing, "PyTorch finds no CUDA device here", "--device cpu")
+    assert_one_line_error(*run("evaluate", small_checkpoint, *arguments, "tpu"), "there is no device 'tpu'")
+    bundled = run("evaluate", onnx_bundle, *arguments, "cpu")
+    assert_one_line_error(*bundled, "a bundle runs on its own runtime's device", "Leave --device out")
+    assert list(elsewhere.iterdir()) == []
+
+
 def damage_middle_image(data: Path) -> None:
     sorted((data / "images").iterdir())[1].write_bytes(b"no picture")
 

@@ -1,0 +1,45 @@
+"""Where PyTorch runs the reference, and in what precision: one place for every command that has `--device`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from s2m_edge.errors import ConfigurationError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def choose_device(name: str) -> str:
+    """ "cpu" or "cuda" for `--device`; "auto" is a GPU where there is one.
+
+    Raises:
+        ConfigurationError: unknown, or CUDA was asked for and there is none.
+    """
+    if name not in DEVICES:
+        raise ConfigurationError(f"there is no device {name!r}", f"Choose --device {', '.join(DEVICES)}.")
+    if name == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if name == "cuda":
+        raise ConfigurationError("PyTorch finds no CUDA device here", "Use --device cpu, or auto.")
+    return "cpu"
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Matrix products and convolutions on a GPU keep float32's 24 bits (TF32 has 11); as before afterwards.
+
+    Nothing changes on the CPU.
+    """
+    import torch
+
+    flags = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    try:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = flags
