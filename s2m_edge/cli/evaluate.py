@@ -32,6 +32,10 @@ def evaluate(
         bool,
         typer.Option("--window", help="Slide over pictures at native resolution (patch-trained networks)."),
     ] = False,
+    field_of_view: Annotated[
+        bool,
+        typer.Option("--field-of-view", help="Score only inside the field of view (fundus photographs)."),
+    ] = False,
     size: Annotated[int | None, typer.Option(help="Input size of a checkpoint; its own by default.")] = None,
     threshold: Annotated[
         float | None,
@@ -66,7 +70,8 @@ def evaluate(
     samples = split_samples(data, split, preset)
     predictor, header = _open(model, size, threshold, threads, device)
     recorded = _require_recordable(header, limit, size, threshold) if record else None
-    name = f"{predictor.name}-{split}{'-window' if window else ''}{'-augmented' if augment else ''}"
+    how = {"window": window, "augmented": augment, "field-of-view": field_of_view}
+    name = "-".join([predictor.name, split, *(word for word, chosen in how.items() if chosen)])
     folder = out if out is not None else Path("evaluation") / name
     require_replaceable(folder, METRICS_FILE, "an evaluation")
     # Only what is there already is tried, so that an interrupted evaluation leaves not even an empty folder.
@@ -80,7 +85,7 @@ def evaluate(
         predictor = replace(predictor, windowed=True)
     subject = Subject(predictor, preset or data.resolve().name, split, len(samples), tolerance, augment)
     with console.progress_bar(f"evaluate {predictor.name}") as update:
-        evaluation = evaluate_samples(predictor, chosen, tolerance, update)
+        evaluation = evaluate_samples(predictor, chosen, tolerance, update, field_of_view)
     if recorded is not None:
         subject = record_figures(subject, evaluation, recorded)
     values = publish_report(subject, evaluation, folder)
@@ -158,7 +163,15 @@ def _title(values: dict[str, Any]) -> str:
     settings = values["settings"]
     how = ", sliding window" if settings["window"] else ""
     how += ", eight-fold augmentation" if settings["augment"] else ""
+    how += _field(settings["field_of_view"])
     return f"{values['model']['name']} on {data['name']}, {data['split']}: {images} images{how}"
+
+
+def _field(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    origins = ", ".join(f"{found[origin]} {origin}" for origin in ("published", "estimated") if found[origin])
+    return f", inside the field of view ({origins}; {found['mean_share']:.0%} of an image)"
 
 
 def _table(values: dict[str, Any]) -> Table:

@@ -15,7 +15,12 @@ from s2m_edge.targets.evaluation.metrics import DEFAULT_TOLERANCE, ClassFigures,
 from s2m_edge.targets.evaluation.predictors import Predictor
 from s2m_edge.train.data.folders import list_samples
 from s2m_edge.train.data.layouts import load_dataset
-from s2m_edge.train.data.reading import read_sample_image, read_sample_labels
+from s2m_edge.train.data.reading import (
+    estimate_field_of_view,
+    read_field_of_view,
+    read_sample_image,
+    read_sample_labels,
+)
 from s2m_edge.train.data.sample import Sample
 
 WORST_COUNT = 10
@@ -24,13 +29,27 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
+class ScoredField:
+    """The field of view that an image was scored in.
+
+    Attributes:
+        pixels: inside it, at least one.
+        published: read from a mask; otherwise estimated from the image.
+    """
+
+    pixels: int
+    published: bool
+
+
+@dataclass(frozen=True)
 class ImageResult:
-    """One image's figures, one entry per foreground class."""
+    """One image's figures, one entry per foreground class; `field` is None where every pixel counted."""
 
     name: str
     width: int
     height: int
     classes: tuple[ClassFigures, ...]
+    field: ScoredField | None = None
 
     def figure(self, metric: str) -> float:
         """The mean over the classes where the figure is defined; nan where it is in none."""
@@ -61,6 +80,7 @@ def evaluate_samples(
     samples: Sequence[Sample],
     tolerance: float = DEFAULT_TOLERANCE,
     progress: Progress = lambda step, done, total: None,
+    field_of_view: bool = False,
 ) -> Evaluation:
     """Segment every image as the contract says and compare with its mask, in the image's original size.
 
@@ -68,6 +88,8 @@ def evaluate_samples(
         samples: at least one.
         tolerance: of the surface Dice, in pixels.
         progress: called with the image's name, images done and in all.
+        field_of_view: what lies outside the field of view becomes background, in truth and prediction, before they are
+            compared; see `read_inside`.
 
     Raises:
         ImageError: an image or a mask cannot be read, or they do not fit each other or the network's classes.
@@ -80,9 +102,15 @@ def evaluate_samples(
         image = read_sample_image(sample)
         height, width = image.shape[:2]
         truth = read_truth(sample, predictor.channels, height, width)
+        # Before the network runs, so that a field that does not fit costs no wait.
+        inside = read_inside(sample, image) if field_of_view else None
         prediction = predictor.segment(image)
+        field: ScoredField | None = None
+        if inside is not None:
+            truth, prediction = truth * inside, prediction * inside
+            field = ScoredField(int(inside.sum()), sample.field_of_view is not None)
         figures = measure(prediction, truth, len(predictor.classes), tolerance)
-        results.append(ImageResult(sample.stem, width, height, figures))
+        results.append(ImageResult(sample.stem, width, height, figures, field))
         # Only the worst are kept: a split's pictures would not fit in memory. Sorting is stable, so ties keep order.
         worst.append(ShownImage(results[-1], image, truth, prediction))
         worst = sorted(worst, key=lambda shown: shown.result.figure("dice"))[:WORST_COUNT]
@@ -122,3 +150,29 @@ def read_truth(sample: Sample, channels: int, height: int, width: int) -> NDArra
             "Save the mask in the image's size.",
         )
     return truth
+
+
+def read_inside(sample: Sample, image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where a sample's image is scored, H x W: inside its published field of view, or else an estimate of it.
+
+    Args:
+        image: the sample's own, RGB, H x W x 3.
+
+    Raises:
+        ImageError: the published mask is unreadable, empty, or of another size than the image.
+    """
+    if sample.field_of_view is None:
+        return estimate_field_of_view(image)
+    inside = read_field_of_view(sample)
+    if inside.shape != image.shape[:2]:
+        raise ImageError(
+            f"{sample.field_of_view} is {inside.shape[1]} x {inside.shape[0]} pixels and its image {sample.image.name} "
+            f"{image.shape[1]} x {image.shape[0]}",
+            "Save the field of view in the image's size, or leave --field-of-view out.",
+        )
+    if not inside.any():
+        raise ImageError(
+            f"{sample.field_of_view} is empty: nothing of {sample.image.name} is inside the field of view",
+            "Restore the file, or leave --field-of-view out.",
+        )
+    return inside

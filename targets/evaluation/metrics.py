@@ -32,6 +32,12 @@ CONVENTIONS = {
     "surface_dice": "share of both boundaries' pixels within the tolerance of the other boundary",
 }
 
+EVERY_PIXEL = "not asked for: every pixel of the image counts"
+INSIDE = (
+    "only pixels inside it count; outside it truth and prediction are background for every figure, areas and distances "
+    "included, so that a mask that reaches beyond it ends at its edge"
+)
+
 
 @dataclass(frozen=True)
 class Metric:

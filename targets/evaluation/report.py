@@ -19,7 +19,7 @@ from s2m_edge.files import publish_folder, staged_folder, write_bytes, write_jso
 from s2m_edge.imaging.overlay import png_bytes
 from s2m_edge.targets.evaluation.evaluate import Evaluation
 from s2m_edge.targets.evaluation.intervals import BOOTSTRAP, Summary, summarise
-from s2m_edge.targets.evaluation.metrics import CONVENTIONS, METRICS
+from s2m_edge.targets.evaluation.metrics import CONVENTIONS, EVERY_PIXEL, INSIDE, METRICS
 from s2m_edge.targets.evaluation.predictors import Predictor
 from s2m_edge.targets.evaluation.sheet import draw_worst
 from s2m_edge.versions import installed_version, tool_versions
@@ -68,6 +68,7 @@ def summarise_class(evaluation: Evaluation, index: int) -> dict[str, Summary]:
 def report_values(subject: Subject, evaluation: Evaluation) -> dict[str, Any]:
     """The JSON object of metrics.json."""
     predictor = subject.predictor
+    field = field_values(evaluation)
     return {
         "model": {
             "name": predictor.name,
@@ -87,6 +88,7 @@ def report_values(subject: Subject, evaluation: Evaluation) -> dict[str, Any]:
             "threshold": predictor.threshold if predictor.channels == 1 else None,
             "augment": subject.augment,
             "window": predictor.windowed,
+            "field_of_view": field,
             "surface_dice_tolerance_pixels": subject.tolerance,
         },
         "metrics": _summary_values(summarise_images(evaluation)),
@@ -103,13 +105,23 @@ def report_values(subject: Subject, evaluation: Evaluation) -> dict[str, Any]:
             {"image": shown.result.name, "dice": round(shown.result.figure("dice"), DECIMALS)}
             for shown in evaluation.worst
         ],
-        "conventions": CONVENTIONS,
+        "conventions": {**CONVENTIONS, "field of view": EVERY_PIXEL if field is None else INSIDE},
         "bootstrap": BOOTSTRAP,
         "tools": {**tool_versions(), **{name: installed_version(name) for name in ("monai", "scipy", "pillow")}},
         "evaluated_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "intended_use": INTENDED_USE,
         "notice": NOTICE,
     }
+
+
+def field_values(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Images by the origin of their field of view, and its mean share of an image; None where every pixel counted."""
+    found = [(image.field, image.width * image.height) for image in evaluation.images if image.field is not None]
+    if not found:
+        return None
+    published = sum(field.published for field, _ in found)
+    share = sum(field.pixels / pixels for field, pixels in found) / len(found)
+    return {"published": published, "estimated": len(found) - published, "mean_share": round(share, DECIMALS)}
 
 
 def _summary_values(found: Mapping[str, Summary]) -> dict[str, Any]:
@@ -122,18 +134,22 @@ def _summary_values(found: Mapping[str, Summary]) -> dict[str, Any]:
 
 
 def table_text(evaluation: Evaluation, class_names: Sequence[str]) -> str:
-    """CSV, one row per image and class; an undefined figure is empty."""
+    """CSV, one row per image and class; an undefined figure is empty.
+
+    Where images were scored inside the field of view, its area is the last column.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    areas = ("truth_pixels", "predicted_pixels")
+    areas = ["truth_pixels", "predicted_pixels"]
+    areas += ["field_of_view_pixels"] if field_values(evaluation) is not None else []
     writer.writerow(["image", "width", "height", "class", *(metric.name for metric in METRICS), *areas])
     for image in evaluation.images:
+        field = [] if image.field is None else [image.field.pixels]
         for name, entry in zip(class_names, image.classes, strict=True):
             values = [entry.values[metric.name] for metric in METRICS]
             cells = ["" if math.isnan(value) else f"{value:.{DECIMALS}g}" for value in values]
-            writer.writerow(
-                [image.name, image.width, image.height, name, *cells, entry.truth_pixels, entry.predicted_pixels]
-            )
+            pixels = [entry.truth_pixels, entry.predicted_pixels, *field]
+            writer.writerow([image.name, image.width, image.height, name, *cells, *pixels])
     return buffer.getvalue()
 
 
@@ -151,6 +167,7 @@ def publish_report(subject: Subject, evaluation: Evaluation, out: Path) -> dict[
     title = (
         f"The worst {len(evaluation.worst)} of {len(evaluation.images)} images by Dice: "
         f"{subject.predictor.name} on {subject.data}, {subject.split}"
+        f"{'' if field_values(evaluation) is None else ', inside the field of view'}"
     )
     picture = png_bytes(draw_worst(evaluation.worst, subject.predictor.classes, title))
     with staged_folder(out) as stage:
@@ -165,8 +182,8 @@ def record_figures(subject: Subject, evaluation: Evaluation, header: CheckpointH
     """Write the mean Dice, its interval and the number of images into the checkpoint's provenance.
 
     Entries: SPLIT_dice, SPLIT_dice_interval, SPLIT_images, and SPLIT_dice_per_class for several classes. With
-    a sliding window or augmentation the figures get the suffix _window or _augmented, so that they stand beside those
-    without.
+    a sliding window, augmentation or a field of view the figures get the suffixes _window, _augmented and
+    _field_of_view, so that they stand beside those without.
 
     Returns:
         The subject with the file's new SHA-256; its weights are bit for bit what they were.
@@ -176,6 +193,7 @@ def record_figures(subject: Subject, evaluation: Evaluation, header: CheckpointH
     """
     dice, classes = summarise_images(evaluation)["dice"], subject.predictor.classes
     suffix = ("_window" if subject.predictor.windowed else "") + ("_augmented" if subject.augment else "")
+    suffix += "" if field_values(evaluation) is None else "_field_of_view"
     assert dice.mean is not None  # Dice is defined for every image
     entries: dict[str, Any] = {
         f"{subject.split}_dice{suffix}": round(dice.mean, 4),
