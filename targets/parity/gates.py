@@ -60,8 +60,13 @@ ACCURACY_GATES: dict[tuple[str, str], AccuracyGate] = {
     ("fake-quantized", "converted"): AccuracyGate(mean_dice=0.002, both_ways=True),
     ("fake-quantized", "runtime"): AccuracyGate(mean_dice=0.002, both_ways=True),
     ("float", "runtime"): INT8_AGAINST_FLOAT,
+    ("float", "float32"): AccuracyGate(mean_dice=1e-4, worst_dice=1e-3, mean_hd95=0.1, both_ways=True),
+    ("float", "float16"): AccuracyGate(mean_dice=0.001, worst_dice=0.01, mean_hd95=0.5, both_ways=True),
+    ("float", "int8-weights"): INT8_AGAINST_FLOAT,
+    ("float", "palette6"): INT8_AGAINST_FLOAT,
 }
-"""By reference and stage; see `s2m_edge.targets.parity.stages`."""
+"""By reference and stage; see `s2m_edge.targets.parity.stages`. Artifacts of a float checkpoint are stages named
+by their precision."""
 
 
 def accuracy_breaches(gate: AccuracyGate, entry: Difference) -> list[str]:

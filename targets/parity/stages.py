@@ -1,4 +1,4 @@
-"""Where int8 loses accuracy: the same labelled images through every stage, float network to edge runtime."""
+"""Where accuracy is lost: the same labelled images through every stage, float network to edge runtime."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from s2m_edge.contract import NOTICE
 from s2m_edge.errors import CheckpointError, ParityError
+from s2m_edge.precision import PRECISIONS
 from s2m_edge.targets.evaluation.evaluate import Evaluation, evaluate_samples
 from s2m_edge.targets.evaluation.intervals import summarise
 from s2m_edge.targets.evaluation.predictors import Predictor, bundle_predictor, checkpoint_predictor
@@ -33,9 +34,17 @@ FLOAT, DECOMPOSED, FAKE_QUANTIZED, CONVERTED, RUNTIME = STAGES = (
     "runtime",
 )
 """The trained network; the same with BatchNorm folded, the spectral filter as matrices and quantizers off; the int8
-checkpoint in PyTorch; the integer operations that are handed to a backend, in PyTorch; a bundle's artifact."""
+checkpoint in PyTorch; the integer operations that are handed to a backend, in PyTorch; an int8 bundle's artifact.
 
-REFERENCES = {DECOMPOSED: FLOAT, FAKE_QUANTIZED: FLOAT, CONVERTED: FAKE_QUANTIZED, RUNTIME: FAKE_QUANTIZED}
+The artifact of another bundle is a stage by the name of its precision: it comes from the float checkpoint."""
+
+REFERENCES = {
+    DECOMPOSED: FLOAT,
+    FAKE_QUANTIZED: FLOAT,
+    CONVERTED: FAKE_QUANTIZED,
+    RUNTIME: FAKE_QUANTIZED,
+    **{precision: FLOAT for precision in PRECISIONS if precision != "int8"},
+}
 Progress = Callable[[str, int, int], None]
 
 
@@ -73,9 +82,8 @@ def require_origin(header: CheckpointHeader, float_header: CheckpointHeader) -> 
 
 
 def measure_stages(
-    model: S2MNet,
+    networks: Mapping[str, S2MNet],
     header: CheckpointHeader,
-    float_model: S2MNet,
     bundles: Sequence[Bundle],
     samples: Sequence[Sample],
     *,
@@ -86,17 +94,20 @@ def measure_stages(
     """Every stage over the same labelled images, in the images' own size.
 
     Args:
-        model, header: the int8 checkpoint; float_model: what it was made from.
-        bundles: exported from it.
+        networks: by stage, of `stage_networks`, or only the float one; header: of their checkpoint.
+        bundles: exported from it or, those that are not int8, from what it was made from.
         windowed: slide over pictures at native resolution, see `Predictor`.
     """
     predictors: list[tuple[str, Predictor]] = []
-    for stage, network in stage_networks(model, float_model).items():
+    for stage, network in networks.items():
         predictors.append((stage, replace(checkpoint_predictor(network, header, threads), title=stage)))
-    predictors += [(RUNTIME, replace(bundle_predictor(bundle, threads), title=_short(bundle))) for bundle in bundles]
+    for bundle in bundles:
+        precision = bundle.contract.precision
+        stage = RUNTIME if precision == "int8" else precision
+        predictors.append((stage, replace(bundle_predictor(bundle, threads), title=_short(bundle))))
     results: list[StageResult] = []
     for stage, predictor in predictors:
-        name = predictor.name if stage == RUNTIME else stage
+        name = stage if stage in networks else predictor.name
         evaluation = evaluate_samples(
             replace(predictor, windowed=windowed), samples, progress=lambda _, d, t, n=name: progress(n, d, t)
         )
@@ -133,7 +144,7 @@ class StagesReport:
     @property
     def differences(self) -> list[Difference]:
         """Every stage against its reference, and every artifact against float too."""
-        by_stage = {result.stage: result for result in self.stages if result.stage != RUNTIME}
+        by_stage = {result.stage: result for result in self.stages if result.stage in (FLOAT, FAKE_QUANTIZED)}
         found = [
             difference(result, by_stage[REFERENCES[result.stage]])
             for result in self.stages

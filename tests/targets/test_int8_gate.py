@@ -19,6 +19,7 @@ from s2m_edge.targets.parity.stages import (
     StagesReport,
     measure_stages,
     require_origin,
+    stage_networks,
 )
 from s2m_edge.targets.registry import find_target
 from support import write_sample_folder
@@ -95,13 +96,49 @@ def test_every_stage_is_measured_on_real_pictures_and_the_exact_ones_agree(
     bundle = open_bundle(exported(find_target("onnx"), "int8", "matmul").folder)
     header = read_header(small_checkpoints[True])
     require_origin(header, read_header(small_checkpoints[False]))
-    stages = measure_stages(small_models[True], header, small_models[False], [bundle], samples)
+    stages = measure_stages(stage_networks(small_models[True], small_models[False]), header, [bundle], samples)
     assert [entry.stage for entry in stages] == list(STAGES)
     assert all(len(entry.dice) == 2 for entry in stages)
     moved = {(entry.reference, entry.stage): entry for entry in StagesReport(tuple(stages), {}).differences}
     assert abs(moved["float", "decomposed"].mean_dice) < 1e-3
     assert abs(moved["fake-quantized", "converted"].mean_dice) < 1e-3
     assert abs(moved["fake-quantized", "runtime"].mean_dice) < 0.01
+
+
+def test_artifacts_of_the_float_network_are_held_to_it_by_the_gate_of_their_precision(
+    exported, small_checkpoints, small_models, tmp_path
+):
+    samples = split_samples(write_sample_folder(tmp_path / "data", ["test", "test"], "polyp"), "test")
+    precisions = ("float32", "float16")
+    bundles = [open_bundle(exported(find_target("onnx"), name, "matmul").folder) for name in precisions]
+    header = read_header(small_checkpoints[False])
+    stages = measure_stages({"float": small_models[False]}, header, bundles, samples)
+    assert [entry.stage for entry in stages] == ["float", *precisions]
+    report = StagesReport(tuple(stages), {})
+    assert [(entry.reference, entry.stage) for entry in report.differences] == [("float", name) for name in precisions]
+    report.require_passed()
+    lost = tuple(value - 0.0011 for value in stages[2].dice)
+    worse = StagesReport((*stages[:2], dataclasses.replace(stages[2], dice=lost)), {})
+    with pytest.raises(ParityError, match="float16"):
+        worse.require_passed()
+
+
+def test_the_command_takes_a_float_checkpoint_with_its_bundles_and_refuses_those_of_another(
+    exported, small_checkpoints, tmp_path, capsys
+):
+    from s2m_edge.cli.main import main
+
+    data = write_sample_folder(tmp_path / "data", ["test", "test"], "polyp")
+    half = exported(find_target("onnx"), "float16", "matmul").folder
+    with pytest.raises(SystemExit) as caught:
+        main(["gate", str(small_checkpoints[False]), str(half), "--data", str(data), "--json"])
+    assert not caught.value.code, capsys.readouterr().err
+    values = json.loads(capsys.readouterr().out)
+    assert [entry["stage"] for entry in values["stages"]] == ["float", "float16"]
+    with pytest.raises(SystemExit) as caught:
+        main(["gate", "polyp", str(half), "--data", str(data)])
+    assert caught.value.code
+    assert "was not exported from s2mnet-polyp-352" in capsys.readouterr().err
 
 
 def test_checkpoints_that_do_not_belong_together_are_refused(small_checkpoints):
