@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from s2m_edge.imaging.preprocess import fit_to_network
 from s2m_edge.imaging.read import read_image
 from s2m_edge.quantize.calibrate import calibrate, histogram_observer, observed_range
 from s2m_edge.quantize.correct import correct_biases
-from s2m_edge.quantized import activation_quantizers, quantized_network
+from s2m_edge.quantized import ActivationQuantizer, activation_quantizers, quantized_network
 from s2m_edge.quantized.layers import quantized_convolutions
 from s2m_edge.quantized.network import set_blocks
 from s2m_edge.targets.bundle import preprocessing_for
@@ -28,7 +30,7 @@ def test_a_range_lies_half_way_between_least_error_and_the_extremes():
     values[:2] = torch.tensor([-40.0, 80.0])
     observer(values)
     low, high = observed_range(observer)
-    scale, zero_point = (float(value) for value in observer.calculate_qparams())
+    scale, zero_point = (float(value) for value in observer.calculate_qparams())  # type: ignore[operator]
     assert high == pytest.approx(((127 - zero_point) * scale + 80.0) / 2, rel=1e-5)
     assert low == pytest.approx(((-128 - zero_point) * scale - 40.0) / 2, rel=1e-5)
     assert (127 - zero_point) * scale < 60.0  # least error cuts the outliers off
@@ -40,14 +42,20 @@ def test_correction_gives_every_channel_its_mean_in_float_back(small_model, pict
     channel_means: dict[str, torch.Tensor] = {}
     layers = [(name, layer) for name, layer in quantized_convolutions(network) if layer.enabled]
     for name, layer in layers:
-        layer.register_forward_hook(lambda _, __, out, n=name: channel_means.update({n: out.mean(dim=(0, 2, 3))}))
+
+        def keep(_: Any, __: Any, output: torch.Tensor, name: str = name) -> None:
+            channel_means[name] = output.mean(dim=(0, 2, 3))
+
+        layer.register_forward_hook(keep)
 
     def means() -> dict[str, torch.Tensor]:
         with torch.inference_mode():
             network(torch.stack(pictures))
         return dict(channel_means)
 
-    blocks = {name: (quantizer.mode, quantizer) for name, quantizer in activation_quantizers(network)}
+    blocks: dict[str, tuple[Any, ActivationQuantizer]] = {
+        name: (quantizer.mode, quantizer) for name, quantizer in activation_quantizers(network)
+    }
     rounded = means()
     set_blocks(network, set())
     whole = means()

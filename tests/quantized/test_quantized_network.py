@@ -124,8 +124,8 @@ def test_a_learned_range_rounds_alike_has_gradients_and_is_taken_over(small_mode
     assert quantizer.learned.log_scale.grad.abs() > 0  # values are clipped: a wider range would let them through
     assert quantizer.learned.zero_point.grad is not None
     with torch.no_grad():
-        quantizer.learned.log_scale += 0.5
-        quantizer.learned.zero_point += 3.3
+        quantizer.learned.log_scale.add_(0.5)
+        quantizer.learned.zero_point.add_(3.3)
     after = quantizer(x)
     quantizer.settle()
     assert quantizer.learned is None
