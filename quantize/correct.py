@@ -12,7 +12,7 @@ from s2m_edge.model import S2MNet
 from s2m_edge.quantized.layers import QuantizedConv2d, activation_quantizers, quantized_convolutions
 
 CORRECTION_IMAGES = 32
-"""Images at most: all go through the network at once, 0.25 GB each at 352 x 352."""
+"""Images at most: all go through the network at once, 0.17 GB each at 352 x 352."""
 
 Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], "Tensor | None"]
 

@@ -30,7 +30,7 @@ def quantize(
         Path | None, typer.Option(help="The int8 checkpoint; quantized/NAME-int8.safetensors by default.")
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of fine-tuning.", min=1)] = 200,
-    every: Annotated[int, typer.Option(help="Steps between validations; --resume goes on from the last.", min=1)] = 100,
+    every: Annotated[int, typer.Option(help="Steps between validations; --resume goes on from the last.", min=1)] = 50,
     batch_size: Annotated[int, typer.Option(help="Pictures per step.", min=1)] = 2,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-6,
     loss: Annotated[str | None, typer.Option(help="masl or dice_ce; the checkpoint's own by default.")] = None,
