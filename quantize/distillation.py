@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -52,7 +53,7 @@ class DistillingModule(SegmentationModule):
 
     Args:
         network: fake-quantized and calibrated; its ranges become parameters.
-        teacher: the float network; no part of the module's state.
+        teacher: the float network; copied, and no part of the module's state.
         share: of the comparison with it in the loss, in [0, 1]; the rest is the recipe's own loss.
     """
 
@@ -64,7 +65,8 @@ class DistillingModule(SegmentationModule):
                 module.p = 0.0  # its noise would hide that of rounding
         super().__init__(recipe, phase, network)
         self.share = share
-        frozen = teacher.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        frozen = copy.deepcopy(teacher).eval().requires_grad_(False)  # a copy: the caller's stays as it is
+        frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._teachers: list[S2MNet] = [frozen]  # in a list, Lightning does not see it
         self._divergences: list[Tensor] = []
         self._moved: list[float] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -115,6 +115,7 @@ class Exporter(ABC):
         self.target.require_backend()
         self.target.require_capability(request.precision, request.spectral)
         require_fitting_network(request)
+        request = replace(request, model=contiguous_network(request.model))
         return self._write(lambda: self.lower(request), request, folder)
 
     def export_network(self, network: nn.Module, request: LoweringRequest, folder: Path) -> Path:
@@ -135,6 +136,20 @@ class Exporter(ABC):
                 "Run s2m-edge doctor to compare the installed versions with the pinned ones.",
             ) from error
         return path
+
+
+def contiguous_network(model: S2MNet) -> S2MNet:
+    """`model` itself, or a copy in NCHW where it was trained or timed in channels_last.
+
+    The memory format of the weights belongs to the machine that trains. XNNPACK's passes refuse any but NCHW (1.5.1).
+    """
+    import copy
+
+    import torch
+
+    if all(parameter.is_contiguous() for parameter in model.parameters()):
+        return model
+    return copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 def require_fitting_network(request: LoweringRequest) -> None:

@@ -40,6 +40,17 @@ def test_features_are_compared_as_shares_of_their_variance(small_model):
     assert float(feature_error(moved, output)) == pytest.approx(0.01, rel=1e-3)
 
 
+def test_the_teacher_is_left_as_it_was(small_model):
+    was_training, required = small_model.training, [p.requires_grad for p in small_model.parameters()]
+    module = DistillingModule(
+        read_recipe("polyp"), Phase(96, 1, 2, 1e-5), quantized_network(small_model), small_model, share=1.0
+    )
+    assert module.teacher() is not small_model
+    assert small_model.training == was_training
+    assert [p.requires_grad for p in small_model.parameters()] == required
+    assert all(p.is_contiguous() for p in small_model.parameters()), "the caller's weights changed their memory format"
+
+
 def test_ranges_are_learned_at_their_own_rates_and_the_teacher_is_no_part_of_the_module(small_model):
     network = quantized_network(small_model).requires_grad_(True)
     phase = Phase(96, 1, 2, 1e-5)

@@ -32,8 +32,9 @@ ALLOWED_OPERATORS: frozenset[str] = frozenset()
 class Exported:
     """One export, shared by the tests of this module (it takes most of a minute)."""
 
-    def __init__(self, folder: Path, classes: int, channels: int) -> None:
+    def __init__(self, folder: Path, classes: int, channels: int, memory_format: torch.memory_format) -> None:
         self.model = lively_network(SIZE, classes, channels, seed=10 * classes + channels)
+        self.model.to(memory_format=memory_format)  # type: ignore[call-overload]
         self.preprocessing = Preprocessing(SIZE, channels)
         request = LoweringRequest(
             self.model, "float32", "matmul", self.preprocessing, {"notice": "Research use only, né", "Model name": "x"}
@@ -45,7 +46,11 @@ class Exported:
         return ExecuTorchRunner(path or self.path, ExecuTorchExporter.interface, used, "float32")
 
 
-@pytest.fixture(scope="module", params=[(1, 3), (3, 1)], ids=["binary-rgb", "classes-grey"])
+@pytest.fixture(
+    scope="module",
+    params=[(1, 3, torch.contiguous_format), (3, 1, torch.channels_last)],  # training leaves weights in the second
+    ids=["binary-rgb", "classes-grey-channels-last"],
+)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return Exported(tmp_path_factory.mktemp("executorch"), *request.param)
 
