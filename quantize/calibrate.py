@@ -13,7 +13,7 @@ from torch import Tensor
 from s2m_edge.errors import ImageError
 from s2m_edge.model import S2MNet
 from s2m_edge.quantized.config import HIGHEST, LOWEST
-from s2m_edge.quantized.layers import activation_quantizers, quantized_convolutions
+from s2m_edge.quantized.layers import activation_quantizers, rounding_off
 
 Progress = Callable[[int, int], None]
 
@@ -67,29 +67,22 @@ def calibrate(network: S2MNet, images: Sequence[Tensor], progress: Progress = la
     observer = histogram_observer()
     if not images:
         raise ImageError("there are no images to calibrate with", "Give --data an image folder.")
-    chosen = [(name, q) for name, q in activation_quantizers(network) if q.mode == "quantize"]
-    rounding = [layer for _, layer in quantized_convolutions(network) if layer.enabled]
+    chosen = [(name, q) for name, q in activation_quantizers(network) if q.mode == "quantize" and q.fixed is None]
     try:
-        for _, quantizer in chosen:
-            quantizer.mode = "off" if quantizer.fixed is not None else "observe"
-            quantizer.observer = observer()
-        for layer in rounding:
-            layer.enabled = False
-        with torch.inference_mode():
+        with rounding_off(network), torch.inference_mode():
+            for _, quantizer in chosen:
+                quantizer.mode, quantizer.observer = "observe", observer()
             for index, image in enumerate(images):
                 progress(index, len(images))
                 if not torch.isfinite(network(image[None])).all():
                     raise ImageError("the network's answer to a calibration image is not finite", "Train again.")
         progress(len(images), len(images))
         for name, quantizer in chosen:
-            if quantizer.fixed is None:
-                assert quantizer.observer is not None
-                low, high = observed_range(quantizer.observer)
-                if not math.isfinite(high - low):
-                    raise ImageError(f"the range of {name} is not finite", "Train again.")
-                quantizer.set_range(low, high)
+            assert quantizer.observer is not None
+            low, high = observed_range(quantizer.observer)
+            if not math.isfinite(high - low):
+                raise ImageError(f"the range of {name} is not finite", "Train again.")
+            quantizer.set_range(low, high)
     finally:
         for _, quantizer in chosen:
-            quantizer.mode, quantizer.observer = "quantize", None
-        for layer in rounding:
-            layer.enabled = True
+            quantizer.observer = None

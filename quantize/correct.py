@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from s2m_edge.model import S2MNet
-from s2m_edge.quantized.layers import QuantizedConv2d, activation_quantizers, quantized_convolutions
+from s2m_edge.quantized.layers import QuantizedConv2d, quantized_convolutions, rounding_off
 
 CORRECTION_IMAGES = 32
 """Images at most: all go through the network at once, 0.17 GB each at 352 x 352."""
@@ -45,7 +45,7 @@ def correct_biases(network: S2MNet, images: Sequence[Tensor]) -> None:
         return output + shift[:, None, None]
 
     with torch.no_grad():
-        with _hooked(layers, keep), _in_float(network):
+        with _hooked(layers, keep), rounding_off(network):
             network(batch)
         with _hooked(layers, correct):
             network(batch)
@@ -59,21 +59,3 @@ def _hooked(layers: Sequence[nn.Module], hook: Hook) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _in_float(network: S2MNet) -> Iterator[None]:
-    """Nothing is rounded meanwhile."""
-    quantizers = [quantizer for _, quantizer in activation_quantizers(network) if quantizer.mode == "quantize"]
-    layers = [layer for _, layer in quantized_convolutions(network) if layer.enabled]
-    try:
-        for quantizer in quantizers:
-            quantizer.mode = "off"
-        for layer in layers:
-            layer.enabled = False
-        yield
-    finally:
-        for quantizer in quantizers:
-            quantizer.mode = "quantize"
-        for layer in layers:
-            layer.enabled = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +17,20 @@ from s2m_edge.config import (
 from s2m_edge.spectral import spectral_filter
 
 DEPTHWISE_KERNELS = (3, 5, 7)
+
+
+def convolution_arguments(convolution: nn.Conv2d) -> dict[str, Any]:
+    """What makes another convolution of the same shape, with a bias or without as this one."""
+    return {
+        "in_channels": convolution.in_channels,
+        "out_channels": convolution.out_channels,
+        "kernel_size": convolution.kernel_size,
+        "stride": convolution.stride,
+        "padding": convolution.padding,
+        "dilation": convolution.dilation,
+        "groups": convolution.groups,
+        "bias": convolution.bias is not None,
+    }
 
 
 class ConvNorm(nn.Sequential):

@@ -27,7 +27,7 @@ KERNEL_FOLDER = Path(__file__).resolve().parent / "spectral" / "csrc"
 
 _PREBUILT = Path(__file__).resolve().parent / "prebuilt"
 _SOURCES = ("CMakeLists.txt", "*.cpp", "*.hpp", "*.h", "*.cmake")
-_REMEDY = (
+BUILD_REMEDY = (
     "Install a C++17 compiler and CMake (Debian: apt install g++ cmake), or use --spectral matmul, which needs none."
 )
 
@@ -52,7 +52,7 @@ class NativeLibrary:
     definitions: Mapping[str, str] = field(default_factory=dict)
     kind: str = "library"
     includes: tuple[Path, ...] = ()
-    remedy: str = _REMEDY
+    remedy: str = BUILD_REMEDY
 
     @property
     def title(self) -> str:
@@ -100,7 +100,9 @@ def require_buildable(library: NativeLibrary) -> None:
     """Raise NativeBuildError unless the library is there, or a compiler and CMake are; builds nothing."""
     lacking = "C++ compiler" if find_compiler() is None else "CMake" if find_cmake() is None else ""
     if lacking and find_library(library) is None:
-        raise NativeBuildError(f"the native kernel {library.name} cannot be built: there is no {lacking} here", _REMEDY)
+        raise NativeBuildError(
+            f"the native kernel {library.name} cannot be built: there is no {lacking} here", BUILD_REMEDY
+        )
 
 
 def build_library(library: NativeLibrary) -> Path:

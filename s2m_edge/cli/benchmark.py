@@ -55,12 +55,13 @@ def benchmark(
 
     Each runs in a process of its own, in turn, on the same picture. Artifacts first pass their parity gate.
     """
+    from s2m_edge.charts import require_drawable
     from s2m_edge.checkpoint import read_header
     from s2m_edge.cli import console
     from s2m_edge.files import require_writable, write_bytes, write_json
     from s2m_edge.samples import sample_images
     from s2m_edge.targets.benchmark.bundles import find_bundles, require_same_network
-    from s2m_edge.targets.benchmark.chart import require_drawable, write_chart
+    from s2m_edge.targets.benchmark.chart import write_chart
     from s2m_edge.targets.benchmark.markdown import markdown_page
     from s2m_edge.targets.benchmark.measure import Settings
     from s2m_edge.targets.benchmark.run import Request, run_benchmark

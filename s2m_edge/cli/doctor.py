@@ -29,6 +29,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
     console.output.print(table, soft_wrap=False)
     for row in findings["targets"]:
         console.output.print(f"{row['name']:<11} {row['here']}", markup=False)
+    for row in findings["programs"]:
+        console.output.print(f"{row['name']:<13} {row['path'] or row['remedy']} (for {row['use']})", markup=False)
 
 
 def _examine() -> dict[str, Any]:
@@ -73,7 +75,29 @@ def _examine() -> dict[str, Any]:
         },
         "packages": packages,
         "targets": targets,
+        "programs": _programs(),
     }
+
+
+def _programs() -> list[dict[str, str | None]]:
+    """What else is called: where it is, or how to get it."""
+    from s2m_edge.apps.web.build import find_node
+    from s2m_edge.errors import MissingBackendError
+    from s2m_edge.native import BUILD_REMEDY, find_cmake, find_compiler
+
+    kernels = "--spectral custom and the board's program"
+    try:
+        node, remedy = find_node().program, ""
+    except MissingBackendError as error:
+        node, remedy = None, f"{error.cause}. {error.remedy}"
+    found = (("C++ compiler", find_compiler(), kernels), ("CMake", find_cmake(), kernels))
+    return [
+        *(
+            {"name": name, "path": path, "use": use, "remedy": "" if path else BUILD_REMEDY}
+            for name, path, use in found
+        ),
+        {"name": "Node.js", "path": node, "use": "building the web app", "remedy": remedy},
+    ]
 
 
 def _pinned(requirements: list[str]) -> list[tuple[str, str, str]]:

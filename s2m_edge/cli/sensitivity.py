@@ -25,11 +25,12 @@ def sensitivity(
     ),
 ) -> None:
     """Quantize one block at a time and say what each costs, as JSON and as a picture."""
+    from s2m_edge.charts import require_drawable
     from s2m_edge.checkpoint import read_header
     from s2m_edge.cli import console
     from s2m_edge.errors import ConfigurationError
     from s2m_edge.files import require_writable, write_json
-    from s2m_edge.quantize.chart import require_drawable, write_sensitivity_chart
+    from s2m_edge.quantize.chart import write_sensitivity_chart
     from s2m_edge.quantize.images import read_calibration_set, read_validation_images
     from s2m_edge.quantize.quantize import load_float, require_torchao
     from s2m_edge.quantize.recipe import recipe_of

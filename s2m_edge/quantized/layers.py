@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from s2m_edge.blocks import convolution_arguments
 from s2m_edge.quantized.config import HIGHEST, LOWEST
 
 Mode = Literal["quantize", "observe", "off"]
@@ -110,16 +112,7 @@ class QuantizedConv2d(nn.Conv2d):
     weight_scale: Tensor
 
     def __init__(self, convolution: nn.Conv2d, weight_limit: int) -> None:
-        super().__init__(
-            convolution.in_channels,
-            convolution.out_channels,
-            convolution.kernel_size,  # type: ignore[arg-type]
-            convolution.stride,  # type: ignore[arg-type]
-            convolution.padding,  # type: ignore[arg-type]
-            convolution.dilation,  # type: ignore[arg-type]
-            convolution.groups,
-            bias=convolution.bias is not None,
-        )
+        super().__init__(**convolution_arguments(convolution))
         self.weight_limit, self.enabled = weight_limit, True
         self.register_buffer("weight_scale", torch.ones(convolution.out_channels))
         with torch.no_grad():
@@ -168,6 +161,24 @@ def activation_quantizers(network: nn.Module) -> Iterator[tuple[str, ActivationQ
 
 def quantized_convolutions(network: nn.Module) -> Iterator[tuple[str, QuantizedConv2d]]:
     return ((name, module) for name, module in network.named_modules() if isinstance(module, QuantizedConv2d))
+
+
+@contextmanager
+def rounding_off(network: nn.Module) -> Iterator[None]:
+    """Meanwhile `network` computes in float: what quantizes, activations and weights, does not."""
+    quantizers = [quantizer for _, quantizer in activation_quantizers(network) if quantizer.mode == "quantize"]
+    layers = [layer for _, layer in quantized_convolutions(network) if layer.enabled]
+    try:
+        for quantizer in quantizers:
+            quantizer.mode = "off"
+        for layer in layers:
+            layer.enabled = False
+        yield
+    finally:
+        for quantizer in quantizers:
+            quantizer.mode = "quantize"
+        for layer in layers:
+            layer.enabled = True
 
 
 def is_quantized(network: nn.Module) -> bool:

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from s2m_edge.blocks import convolution_arguments
 from s2m_edge.quantized.config import HIGHEST, LOWEST
 from s2m_edge.quantized.layers import ActivationQuantizer, QuantizedConv2d
 
@@ -83,16 +84,7 @@ def _replaced(module: nn.Module, weights: WeightForm) -> nn.Module:
 
 
 def _plain(layer: QuantizedConv2d) -> nn.Conv2d:
-    plain = nn.Conv2d(
-        layer.in_channels,
-        layer.out_channels,
-        layer.kernel_size,  # type: ignore[arg-type]
-        layer.stride,  # type: ignore[arg-type]
-        layer.padding,  # type: ignore[arg-type]
-        layer.dilation,  # type: ignore[arg-type]
-        layer.groups,
-        bias=layer.bias is not None,
-    )
+    plain = nn.Conv2d(**convolution_arguments(layer))
     plain.load_state_dict({name: value for name, value in layer.state_dict().items() if name in ("weight", "bias")})
     return plain.train(layer.training)
 

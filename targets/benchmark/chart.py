@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import io
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s2m_edge.errors import ConfigurationError, MissingBackendError
-from s2m_edge.files import write_bytes
+from s2m_edge.charts import BLUE, GREY, ORANGE, write_figure
 from s2m_edge.targets.benchmark.columns import own_rows, peer_rows
 from s2m_edge.targets.benchmark.contenders import PYTORCH
 from s2m_edge.targets.benchmark.report import HIGH, LOW, is_peer
@@ -19,25 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SUFFIXES = (".png", ".svg")
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
-_PYTORCH, _EDGE, _PEER = "#999999", "#0072B2", "#E69F00"
+_PYTORCH, _EDGE, _PEER = GREY, BLUE, ORANGE
 _WIDTH, _ROW, _FRAME = 9.0, 0.34, 1.9  # inches
 _DOTS_PER_INCH = 160
 _BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-
-
-def require_drawable(path: Path) -> None:
-    """Raise before any work unless a chart can be drawn as `path`.
-
-    Raises:
-        ConfigurationError: the suffix is neither .png nor .svg.
-        MissingBackendError: matplotlib is not installed.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise ConfigurationError(f"{path} is no chart's name", f"End it with {' or '.join(SUFFIXES)}.")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingBackendError("matplotlib is not installed", "pip install 's2m-edge[benchmark]'")
 
 
 def write_chart(path: Path, values: Mapping[str, Any]) -> None:
@@ -50,16 +32,7 @@ def write_chart(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         OutputError: the place cannot be written.
     """
-    import matplotlib as mpl
-
-    # Text as text and no date: the same figures give the same file, and it can be searched.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "s2m-edge", "font.size": 9}):
-        figure = draw(values)
-        buffer = io.BytesIO()
-        suffix = path.suffix.lower()
-        metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
-        figure.savefig(buffer, format=suffix[1:], dpi=_DOTS_PER_INCH, metadata=metadata)
-    write_bytes(path, buffer.getvalue())
+    write_figure(path, lambda: draw(values), font_size=9, dots_per_inch=_DOTS_PER_INCH)
 
 
 def draw(values: Mapping[str, Any]) -> Figure:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from s2m_edge.blocks import ConvNorm
+from s2m_edge.blocks import ConvNorm, convolution_arguments
 from s2m_edge.targets.rewrites.replace import replace_modules
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -45,15 +45,7 @@ def _fold(block: ConvNorm) -> nn.Module:
         norm.weight.double(),
         norm.bias.double(),
     )
-    folded = nn.Conv2d(
-        convolution.in_channels,
-        convolution.out_channels,
-        convolution.kernel_size,  # type: ignore[arg-type]
-        convolution.stride,  # type: ignore[arg-type]
-        convolution.padding,  # type: ignore[arg-type]
-        convolution.dilation,  # type: ignore[arg-type]
-        convolution.groups,
-    ).to(convolution.weight)
+    folded = nn.Conv2d(**{**convolution_arguments(convolution), "bias": True}).to(convolution.weight)
     folded.weight.copy_(weight)
     assert folded.bias is not None
     folded.bias.copy_(bias)

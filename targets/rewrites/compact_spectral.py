@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch import Tensor
 
 from s2m_edge.blocks import SpectralBranch
 from s2m_edge.model import S2MNet
-from s2m_edge.spectral.dft import dft_basis, fold_filter, frequency_count
-from s2m_edge.targets.rewrites.spectral import replace_spectral_branches
+from s2m_edge.spectral.dft import frequency_count
+from s2m_edge.targets.rewrites.spectral import MatmulSpectralBranch, replace_spectral_branches
 
 
-class CompactSpectralBranch(nn.Module):
+class CompactSpectralBranch(MatmulSpectralBranch):
     """A SpectralBranch as constant matrices whose gains P and Q are stored once each instead of four times.
 
     The module of `s2m_edge.targets.rewrites.spectral` repeats them, which costs nothing in time and in a float network
@@ -25,32 +24,19 @@ class CompactSpectralBranch(nn.Module):
         length: H = W of its map, in pixels.
     """
 
-    analysis: Tensor
-    synthesis: Tensor
-    direct: Tensor
-    crossed: Tensor
-
     def __init__(self, branch: SpectralBranch, length: int) -> None:
-        super().__init__()
-        weight = branch.filter.detach()
-        basis = dft_basis(length, weight.shape[-1]).to(weight.dtype)
-        direct, crossed = fold_filter(weight.double())
-        self.count = frequency_count(weight.shape[-1])
-        self.register_buffer("analysis", basis.T.contiguous())
-        self.register_buffer("synthesis", basis)
-        self.register_buffer("direct", direct[:, : self.count, : self.count].to(weight.dtype).contiguous())
-        self.register_buffer("crossed", crossed[:, : self.count, self.count :].to(weight.dtype).contiguous())
-        self.norm = branch.norm
+        super().__init__(branch, length)
+        self.count = frequency_count(branch.filter.shape[-1])
+        self.direct = self.direct[:, : self.count, : self.count].contiguous()
+        self.crossed = self.crossed[:, : self.count, self.count :].contiguous()
 
-    def forward(self, x: Tensor) -> Tensor:
-        spectrum = linear(linear(x, self.analysis).transpose(-2, -1), self.analysis)
+    def filtered(self, spectrum: Tensor) -> Tensor:
         rows = spectrum[..., : self.count, :], spectrum[..., self.count :, :]
         (a, b), (c, d) = ((row[..., : self.count], row[..., self.count :]) for row in rows)
         p, q = self.direct, self.crossed
         top = torch.cat((p * a - q * d, p * b + q * c), dim=-1)
         bottom = torch.cat((p * c + q * b, p * d - q * a), dim=-1)
-        filtered = torch.cat((top, bottom), dim=-2)
-        return self.norm(linear(linear(filtered, self.synthesis).transpose(-2, -1), self.synthesis))
+        return torch.cat((top, bottom), dim=-2)
 
 
 def compact_spectral(network: S2MNet) -> S2MNet:

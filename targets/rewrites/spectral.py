@@ -42,9 +42,12 @@ class MatmulSpectralBranch(nn.Module):
         self.register_buffer("crossed", crossed.to(weight.dtype))
         self.norm = branch.norm
 
+    def filtered(self, spectrum: Tensor) -> Tensor:
+        """The filter's gains on a spectrum of `forward`, B x C x 2M x 2M."""
+        return apply_gains(spectrum, self.direct, self.crossed)
+
     def forward(self, x: Tensor) -> Tensor:
-        spectrum = linear(linear(x, self.analysis).transpose(-2, -1), self.analysis)
-        filtered = apply_gains(spectrum, self.direct, self.crossed)
+        filtered = self.filtered(linear(linear(x, self.analysis).transpose(-2, -1), self.analysis))
         return self.norm(linear(linear(filtered, self.synthesis).transpose(-2, -1), self.synthesis))
 
 

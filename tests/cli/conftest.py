@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import pytest
 
+from command_line import Run, command_line
 from s2m_edge.cli.main import main
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
-    """Run the command line in this process: exit code, stdout, stderr."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        before = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        signal.signal(signal.SIGTERM, before)
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.out + printed.err
-        return int(caught.value.code or 0), printed.out, printed.err
-
-    return call
+def run(capsys, monkeypatch) -> Run:
+    return command_line(capsys, monkeypatch)
 
 
 @pytest.fixture(scope="session")

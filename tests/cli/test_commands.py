@@ -157,6 +157,17 @@ def test_doctor_says_what_is_here_and_what_would_get_the_rest(run, monkeypatch):
     assert next(row for row in values["packages"] if row["name"] == "torch")["state"] == "ok"
 
 
+def test_doctor_names_the_programs_that_some_commands_need(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("s2m_edge.native.find_compiler", lambda: None)
+    monkeypatch.setattr("s2m_edge.native.find_cmake", lambda: str(tmp_path / "cmake"))
+    rows = {row["name"]: row for row in json.loads(run("doctor", "--json")[1])["programs"]}
+    assert set(rows) == {"C++ compiler", "CMake", "Node.js"}
+    assert rows["CMake"]["path"] == str(tmp_path / "cmake")
+    assert rows["C++ compiler"]["path"] is None
+    assert "apt install g++ cmake" in rows["C++ compiler"]["remedy"]
+    assert rows["Node.js"]["path"] or "s2m-edge[web]" in rows["Node.js"]["remedy"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -14,7 +14,7 @@ from s2m_edge.errors import CapabilityError
 from s2m_edge.quantized.layers import quantized_convolutions
 from s2m_edge.targets.bundle import open_bundle
 from s2m_edge.targets.openvino.run import OpenVINORunner
-from s2m_edge.targets.registry import find_target
+from s2m_edge.targets.registry import TARGETS, find_target
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +66,10 @@ def test_core_ml_stores_int8_weights_and_rounds_activations(exported, convolutio
     assert runner.observations()["subnormal_epsilons"] == 0
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnx", "coreml", "executorch"])
-def test_int8_is_smaller_and_every_target_gives_nearly_the_fake_quantized_answer(exported, small_models, name):
-    target = find_target(name)
+@pytest.mark.parametrize(
+    "target", [target for target in TARGETS if "int8" in target.precisions], ids=lambda target: target.name
+)
+def test_int8_is_smaller_and_every_target_gives_nearly_the_fake_quantized_answer(exported, target):
     whole, small = exported(target, "float32", "matmul"), exported(target, "int8", "matmul")
     assert small.artifact_bytes < 0.45 * whole.artifact_bytes
     assert small.parity.to_dict()["summary"]["mean_probability_error"] < 0.01

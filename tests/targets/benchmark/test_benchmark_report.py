@@ -11,9 +11,9 @@ import pytest
 from matplotlib.container import BarContainer
 from PIL import Image
 
+from s2m_edge.charts import require_drawable
 from s2m_edge.errors import ConfigurationError, MissingBackendError
-from s2m_edge.targets.benchmark import chart
-from s2m_edge.targets.benchmark.chart import draw, require_drawable, write_chart
+from s2m_edge.targets.benchmark.chart import draw, write_chart
 from s2m_edge.targets.benchmark.columns import left_out, own_rows, peer_rows, profile_rows
 from s2m_edge.targets.benchmark.markdown import markdown_page
 from s2m_edge.targets.benchmark.report import SCHEMA_PATH
@@ -129,6 +129,6 @@ def test_a_chart_of_another_format_is_refused(tmp_path):
 
 
 def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(chart.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingBackendError, match=r"s2m-edge\[benchmark\]"):
         require_drawable(tmp_path / "chart.png")
