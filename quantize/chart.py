@@ -50,6 +50,8 @@ def draw(values: Mapping[str, Any]) -> Figure:
     right.axvline(0.0, color="black", linewidth=0.6)
     right.set_xlabel("Dice moved: bar the mean, tick the worst image")
     for axes in (left, right):
+        axes.locator_params(axis="x", nbins=6)
+        axes.margins(y=0.01)
         axes.grid(axis="x", linewidth=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     data = values["data"]

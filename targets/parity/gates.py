@@ -30,9 +30,10 @@ GATES: dict[Precision, Gate] = {
     "float16": Gate(probability_error=None, mask_agreement=0.999, mask_dice=0.998),
     # Against the fake-quantized network. Rounding ties fall differently in every runtime, and each moves a level.
     "int8": Gate(probability_error=None, mask_agreement=0.99, mask_dice=0.95),
-    # Against the float network: nothing was trained to make up for these.
-    "int8-weights": Gate(probability_error=None, mask_agreement=0.99, mask_dice=0.95),
-    "palette6": Gate(probability_error=None, mask_agreement=0.98, mask_dice=0.90),
+    # Against the float network: nothing was trained to make up for these. Found on the polyp samples at 352: 0.9997 and
+    # 0.9993, 0.9990 and 0.9974; a small network has fewer pixels to be right on.
+    "int8-weights": Gate(probability_error=None, mask_agreement=0.998, mask_dice=0.99),
+    "palette6": Gate(probability_error=None, mask_agreement=0.995, mask_dice=0.98),
 }
 
 
@@ -61,7 +62,7 @@ ACCURACY_GATES: dict[tuple[str, str], AccuracyGate] = {
     ("fake-quantized", "runtime"): AccuracyGate(mean_dice=0.002, both_ways=True),
     ("float", "runtime"): INT8_AGAINST_FLOAT,
     ("float", "float32"): AccuracyGate(mean_dice=1e-4, worst_dice=1e-3, mean_hd95=0.1, both_ways=True),
-    ("float", "float16"): AccuracyGate(mean_dice=0.001, worst_dice=0.01, mean_hd95=0.5, both_ways=True),
+    ("float", "float16"): AccuracyGate(mean_dice=0.001, worst_dice=0.005, mean_hd95=0.25, both_ways=True),
     ("float", "int8-weights"): INT8_AGAINST_FLOAT,
     ("float", "palette6"): INT8_AGAINST_FLOAT,
 }
