@@ -102,6 +102,9 @@ class DistillingModule(SegmentationModule):
         self.log("val_worst_moved", min(self._moved))
         self._divergences, self._moved = [], []
 
+    def loss_figures(self) -> dict[str, float]:
+        return super().loss_figures() if self.share < 1 else {}
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         learned = [quantizer.learned for _, quantizer in activation_quantizers(self.network)]
         scales = [entry.log_scale for entry in learned if entry is not None]

@@ -140,9 +140,10 @@ class ShowProgress(Callback):
         weights = ", ".join(
             f"{key.removeprefix('masl_weight/')} {value:.2f}" for key, value in found.items() if "masl_weight" in key
         )
+        distance = f", divergence {-found['val_divergence']:.2e}" if "val_divergence" in found else ""
         print(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: loss {found.get('train_loss_epoch', 0):.4f}, "
-            f"validation Dice {found.get('val_dice', 0):.4f}{f'; weights {weights}' if weights else ''}",
+            f"validation Dice {found.get('val_dice', 0):.4f}{distance}{f'; weights {weights}' if weights else ''}",
             file=sys.stderr,
         )
 

@@ -82,8 +82,12 @@ class SegmentationModule(LightningModule):
         # The metric has gathered every process's pictures already.
         self.log("val_dice", score.mean().to(self.device), prog_bar=True, rank_zero_only=False, sync_dist=False)
         # Here and not at the epoch's end, whose callbacks come before the module's own hook.
-        for name, value in self.loss.figures().items():
+        for name, value in self.loss_figures().items():
             self.log(name, value)
+
+    def loss_figures(self) -> dict[str, float]:
+        """What of the loss is worth a line in the log, by name."""
+        return self.loss.figures()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups of parameters with their rates and decays, as an optimizer takes them; empty ones are left out."""

@@ -80,6 +80,14 @@ def test_a_step_moves_the_loss_and_all_that_learns_has_a_gradient(small_model):
     assert not [name for name in without if "boundary" not in name]
 
 
+@pytest.mark.parametrize(("share", "shown"), [(1.0, False), (0.5, True)])
+def test_weights_of_a_loss_that_takes_no_part_are_not_shown(small_model, share, shown):
+    recipe = read_recipe("polyp")
+    assert recipe.loss == "masl"
+    module = DistillingModule(recipe, Phase(96, 1, 2, 1e-5), quantized_network(small_model), small_model, share)
+    assert bool(module.loss_figures()) is shown
+
+
 def test_dice_is_over_the_classes_that_occur():
     truth = torch.tensor([[0, 1, 1, 2]])
     assert mean_dice(truth, truth) == 1.0
