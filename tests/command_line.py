@@ -12,6 +12,11 @@ from s2m_edge.cli.main import main
 Run = Callable[..., tuple[int, str, str]]
 
 
+def heed_interrupts() -> None:
+    """For a Popen's `preexec_fn`: a shell's background job ignores SIGINT, and what it starts would do so too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def command_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs s2m-edge with the given words: exit code, stdout, stderr. Fails on a traceback."""
     monkeypatch.setenv("COLUMNS", "200")

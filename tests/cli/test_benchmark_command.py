@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 from PIL import Image
 
+from command_line import heed_interrupts
 from s2m_edge.checkpoint import load_model, read_header
 from s2m_edge.cli.main import main
 from s2m_edge.targets.benchmark.peers import PEERS
@@ -183,14 +184,19 @@ def test_a_missing_checkpoint_is_one_line(run, tmp_path):
 def test_ctrl_c_ends_the_workers_and_exits_with_130(small_checkpoint, onnx_bundle, tmp_path):
     command = [sys.executable, "-m", "s2m_edge.cli.main", "benchmark", str(small_checkpoint), "--no-compile"]
     options = ["--bundles", str(onnx_bundle), "--threads", "1", "--rounds", "100000"]
-    process = subprocess.Popen([*command, *options], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, *options], cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     until = time.monotonic() + 120
     while not (workers := children.read_text().split()) and process.poll() is None and time.monotonic() < until:
         time.sleep(0.1)
     assert workers
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()  # 100,000 rounds would outlive the test
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)

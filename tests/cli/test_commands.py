@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from command_line import heed_interrupts
 from s2m_edge.cli.main import main
 from s2m_edge.errors import S2MEdgeError
 from support import assert_one_line_error
@@ -280,6 +281,7 @@ def test_an_interrupt_during_lowering_exits_with_130_and_leaves_nothing(sign, sm
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "COLUMNS": "200"},
+        preexec_fn=heed_interrupts,
     )
     deadline = time.monotonic() + 240
     # The private folder appears when lowering begins.
