@@ -54,12 +54,23 @@ def average_with_warm_up(decay: float) -> Callable[[Tensor, Tensor, int | Tensor
 class AverageWeights(WeightAveraging):
     """Weights and BatchNorm statistics averaged over the steps; what is validated and kept.
 
+    Lightning's own callback takes the average away when the validation's last batch is done, before
+    `on_validation_end`, where checkpoints are written: they would hold other weights than those that were validated.
+    Here it stays until the callbacks before this one in the list have had their turn, so put those that keep or show
+    the network first.
+
     Args:
         decay: in (0, 1); see `average_with_warm_up`.
     """
 
     def __init__(self, decay: float) -> None:
         super().__init__(use_buffers=True, avg_fn=average_with_warm_up(decay))
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The average stays for now."""
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_validation_epoch_end(trainer, pl_module)
 
 
 class KeepBest(Callback):

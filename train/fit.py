@@ -150,10 +150,8 @@ def _train_phase(run: Run, machine: Machine, number: int) -> float:
         workers=machine.workers,
     )
     keeper = KeepBest(_checkpoint_writer(run, number, header))
-    callbacks: list[Callback] = [SeedEachEpoch(recipe.seed)]
-    if recipe.average_decay > 0:
-        callbacks.append(AverageWeights(recipe.average_decay))
-    callbacks += [
+    callbacks: list[Callback] = [
+        SeedEachEpoch(recipe.seed),
         keeper,
         EarlyStopping("val_dice", mode="max", patience=recipe.early_stopping, check_finite=False),
         PictureSheets(
@@ -161,6 +159,8 @@ def _train_phase(run: Run, machine: Machine, number: int) -> float:
         ),
         ShowProgress(),
     ]
+    if recipe.average_decay > 0:
+        callbacks.append(AverageWeights(recipe.average_decay))  # after all that keeps or shows the network
     if machine.time_limit is not None:
         callbacks.append(Timer(duration=machine.time_limit, interval="epoch", verbose=False))
     callbacks.append(KeepState(run.state(number)))

@@ -22,6 +22,7 @@ from s2m_edge.train.fit import Machine, require_possible, train_run
 from s2m_edge.train.module import SegmentationModule
 from s2m_edge.train.recipe import Phase, Recipe
 from s2m_edge.train.run import Run, begin_run, open_run
+from s2m_edge.train.sheet import draw_sheet
 from s2m_edge.train.start import start_from
 from support import write_sample_folder
 
@@ -113,6 +114,34 @@ def test_a_resumed_run_equals_an_uninterrupted_one(finished, folder: Path, tmp_p
     for key, values in uninterrupted["optimizer_states"][0]["state"].items():
         assert_same_tensors(resumed["optimizer_states"][0]["state"][key], values)
     assert_same_tensors(load_model(run.best(1)).state_dict(), load_model(whole.best(1)).state_dict())
+
+
+def test_the_weights_that_are_validated_and_pictured_are_the_weights_that_are_kept(
+    folder: Path, tmp_path: Path, monkeypatch
+):
+    """The averaged ones, not the latest."""
+    seen: dict[str, dict[str, torch.Tensor]] = {}
+
+    def watching(name: str, real):
+        def watch(network_or_module, *arguments):
+            network = getattr(network_or_module, "network", network_or_module)
+            seen[name] = {key: value.clone() for key, value in network.state_dict().items()}
+            return real(network_or_module, *arguments)
+
+        return watch
+
+    monkeypatch.setattr(
+        SegmentationModule, "validation_step", watching("validated", SegmentationModule.validation_step)
+    )
+    monkeypatch.setattr("s2m_edge.train.sheet.draw_sheet", watching("pictured", draw_sheet))
+    recipe = replace(RECIPE, phases=(Phase(96, 1, 2, 1e-2),), average_decay=0.9)
+    run = begun(folder, tmp_path / "run", recipe)
+    train_run(run, CPU)
+    assert_same_tensors(seen["pictured"], seen["validated"])
+    kept, latest = load_model(run.best(1)).state_dict(), state(run)["current_model_state"]
+    weight = "stem.0.weight"
+    torch.testing.assert_close(kept[weight], seen["validated"][weight], rtol=1e-3, atol=1e-6)  # stored as float16
+    assert (latest[f"network.{weight}"] - kept[weight]).abs().max() > 1e-3
 
 
 def test_another_seed_gives_another_network(finished, folder: Path, tmp_path: Path):

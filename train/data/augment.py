@@ -79,6 +79,20 @@ AUGMENTATIONS: Mapping[str, Augmentation] = {
     ),
     # Instruments keep their side of the picture, and nearly their angle.
     "mild": Augmentation(flip_rows=0.0, affine=0.7, rotation=15, zoom=0.1, shift=0.05, jitter=(0.2, 0.2, 0.1, 0.01)),
+    # Scanners turn every heart the same way, and its side is what tells the left ventricle from the right: no flips,
+    # small angles. Coils and sequences set the contrast, so gamma goes far.
+    "magnetic_resonance": Augmentation(
+        flip_rows=0.0,
+        flip_columns=0.0,
+        affine=0.8,
+        rotation=30,
+        zoom=0.2,
+        shift=0.1,
+        crop=0.3,
+        crop_area=0.6,
+        jitter=(0.3, 0.2, 0.0, 0.0),
+        gamma=(0.5, 2.0),
+    ),
     # A patch is a crop already, and a hole of one would cut vessels that the mask still has.
     "vessel": Augmentation(affine=0.8, rotation=180, zoom=0.2, jitter=(0.15, 0.15, 0.1, 0.01)),
     # What the first bundled checkpoint was trained with.

@@ -86,6 +86,24 @@ def test_mild_never_turns_a_picture_upside_down():
         assert augmented(above, transform, draw)["mask"][:, SIZE // 2 :].sum() == 0
 
 
+def test_magnetic_resonance_keeps_the_sides_of_the_body():
+    chosen = AUGMENTATIONS["magnetic_resonance"]
+    transform = build_augmentation(replace(chosen, jitter=None, gamma=None), SIZE)
+    beside = item(channels=1)
+    beside["mask"] = torch.zeros(1, SIZE, SIZE)
+    beside["mask"][:, 40:56, 8:20] = 1
+    for draw in range(30):
+        assert augmented(beside, transform, draw)["mask"][:, :, SIZE // 2 :].sum() == 0
+
+
+def test_magnetic_resonance_changes_how_dark_a_scan_is():
+    transform = build_augmentation(AUGMENTATIONS["magnetic_resonance"], SIZE)
+    scan = {"image": torch.linspace(0, 1, SIZE).expand(1, SIZE, SIZE), "mask": torch.zeros(1, SIZE, SIZE)}
+    brightness = [float(augmented(scan, transform, draw)["image"].mean()) for draw in range(40)]
+    assert min(brightness) < 0.35
+    assert max(brightness) > 0.65
+
+
 def test_colour_jitter_does_what_its_names_say():
     image = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.4 + 0.3
     grey = torch.tensor([0.299, 0.587, 0.114])
