@@ -217,6 +217,7 @@ def _require_state(state: Path) -> None:
 
 def _checkpoint_writer(run: Run, number: int, start: CheckpointHeader | None) -> Any:
     recipe, phase = run.recipe, run.recipe.phases[number - 1]
+    loss = recipe.loss_of(phase)
     history = [] if start is None else list(start.provenance.get("phases", ()))
     dataset = run.preset or run.data.resolve().name
     began = time.monotonic()
@@ -228,7 +229,7 @@ def _checkpoint_writer(run: Run, number: int, start: CheckpointHeader | None) ->
             "seconds": round(time.monotonic() - began),
             "batch_size": phase.batch_size,
             "devices": module.trainer.world_size,
-            "loss": recipe.loss,
+            "loss": loss,
             "optimizer": f"AdamW, warm-up and cosine, peak {phase.learning_rate}, weight averaging "
             f"{recipe.average_decay}",
             "augmentation": recipe.augmentation,
@@ -247,7 +248,7 @@ def _checkpoint_writer(run: Run, number: int, start: CheckpointHeader | None) ->
             "class_names": list(recipe.class_names),
             "dataset": dataset,
             "split": "train",
-            "loss": "MASL" if recipe.loss == "masl" else "Dice + cross-entropy",
+            "loss": "MASL" if loss == "masl" else "Dice + cross-entropy",
             "device": torch.cuda.get_device_name(module.device) if on_gpu else "cpu",
             "precision": str(module.trainer.precision),
             "torch": torch.__version__,

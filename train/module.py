@@ -37,7 +37,7 @@ class SegmentationModule(LightningModule):
         self.recipe, self.phase = recipe, phase
         self.network = network if network is not None else recipe_network(recipe, phase.size)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss = make_loss(recipe.loss, recipe.classes, learned_weights=recipe.loss_weight_rate > 0)
+        self.loss = make_loss(recipe.loss_of(phase), recipe.classes, learned_weights=recipe.loss_weight_rate > 0)
         several = recipe.classes > 1
         # Several classes: a class that the picture lacks is left out of its mean. One class: two empty masks agree.
         self.dice = DiceMetric(include_background=not several, ignore_empty=several)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from s2m_edge.errors import ConfigurationError
 
@@ -23,12 +23,15 @@ class Phase:
         size: input size in pixels.
         epochs, batch_size: the batch is per device.
         learning_rate: the peak; a linear warm-up leads to it, a cosine away from it.
+        loss: of this phase; None is the recipe's. From random weights MASL can stay on a plateau of empty masks for
+            hundreds of steps (docs/ablation.md), so a first phase of "dice_ce" may pay.
     """
 
     size: int
     epochs: int
     batch_size: int
     learning_rate: float
+    loss: LossName | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Recipe:
         in_channels: 3 (RGB) or 1 (grey).
         domain: key of the bundled samples that a network of this recipe is shown with.
         phases: at least one; on a CPU several of rising size.
-        loss: "masl", or "dice_ce" (Dice + cross-entropy).
+        loss: "masl", or "dice_ce" (Dice + cross-entropy), of every phase that names none of its own.
         loss_weight_rate: learning rate of MASL's weights, as a fraction of the network's; 0 fixes them.
             A weighted mean shrinks fastest by weighing what is small already: at the network's own rate, on real masks
             and free logits, the core weight fell from 1 to 0.26 within 300 steps while the masks stayed empty.
@@ -80,6 +83,10 @@ class Recipe:
     def classes(self) -> int:
         """Output channels of the network."""
         return 1 if len(self.class_names) == 1 else len(self.class_names) + 1
+
+    def loss_of(self, phase: Phase) -> LossName:
+        """The phase's own loss, or the recipe's."""
+        return phase.loss or self.loss
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; `recipe_from_values` is the inverse."""
@@ -140,15 +147,22 @@ def read_recipe(name_or_path: str) -> Recipe:
 
 
 def parse_phase(text: str) -> Phase:
-    """SIZE:EPOCHS:BATCH:RATE."""
+    """SIZE:EPOCHS:BATCH:RATE, or SIZE:EPOCHS:BATCH:RATE:LOSS.
+
+    Raises:
+        ConfigurationError: neither of them.
+    """
     try:
-        size, epochs, batch_size, rate = text.split(":")
-        phase = Phase(int(size), int(epochs), int(batch_size), float(rate))
+        size, epochs, batch_size, rate, *rest = text.split(":")
+        (loss,) = rest or (None,)
+        if loss is not None and loss not in get_args(LossName):
+            raise ValueError(loss)
+        return Phase(int(size), int(epochs), int(batch_size), float(rate), loss)  # type: ignore[arg-type]
     except ValueError:
         raise ConfigurationError(
-            f"the phase {text!r} is not SIZE:EPOCHS:BATCH:RATE", "Write for instance 160:12:16:0.001."
+            f"the phase {text!r} is not SIZE:EPOCHS:BATCH:RATE, nor that and :LOSS",
+            f"Write for instance 160:12:16:0.001 or 160:12:16:0.001:dice_ce; losses: {', '.join(get_args(LossName))}.",
         ) from None
-    return phase
 
 
 def with_changes(recipe: Recipe, changes: Mapping[str, Any], phase_changes: Mapping[str, Any]) -> Recipe:

@@ -87,9 +87,21 @@ def test_changes_reach_every_phase_and_are_checked():
 
 def test_a_phase_in_one_word():
     assert parse_phase("160:12:16:0.001") == Phase(160, 12, 16, 0.001)
-    for text in ("96", "a:1:1:1", "96:1:1:1:1"):
+    assert parse_phase("160:12:16:0.001:dice_ce") == Phase(160, 12, 16, 0.001, "dice_ce")
+    for text in ("96", "a:1:1:1", "96:1:1:1:1", "96:1:1:1:masl:1"):
         with pytest.raises(ConfigurationError, match="is not SIZE:EPOCHS:BATCH:RATE"):
             parse_phase(text)
+
+
+def test_a_phase_may_have_a_loss_of_its_own():
+    from s2m_edge.train.module import SegmentationModule
+
+    phases = (parse_phase("96:1:2:0.001:dice_ce"), parse_phase("96:1:2:0.001"))
+    recipe = with_changes(read_recipe("polyp"), {"phases": phases}, {})
+    assert [recipe.loss_of(phase) for phase in recipe.phases] == ["dice_ce", "masl"]
+    learned = [bool(SegmentationModule(recipe, phase).loss_figures()) for phase in recipe.phases]
+    assert learned == [False, True]  # MASL alone has weights to log
+    assert recipe_from_values(recipe.to_dict(), "memory") == recipe
 
 
 def test_masl_weights_learn_slowly_or_not_at_all():
