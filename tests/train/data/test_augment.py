@@ -97,11 +97,12 @@ def test_magnetic_resonance_keeps_the_sides_of_the_body():
 
 
 def test_magnetic_resonance_changes_how_dark_a_scan_is():
-    transform = build_augmentation(AUGMENTATIONS["magnetic_resonance"], SIZE)
+    chosen = replace(AUGMENTATIONS["magnetic_resonance"], affine=0.0, crop=0.0, jitter=None)  # gamma alone
+    transform = build_augmentation(chosen, SIZE)
     scan = {"image": torch.linspace(0, 1, SIZE).expand(1, SIZE, SIZE), "mask": torch.zeros(1, SIZE, SIZE)}
     brightness = [float(augmented(scan, transform, draw)["image"].mean()) for draw in range(40)]
-    assert min(brightness) < 0.35
-    assert max(brightness) > 0.65
+    assert min(brightness) < 0.4
+    assert max(brightness) > 0.6
 
 
 def test_colour_jitter_does_what_its_names_say():
