@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from s2m_edge.checkpoint import bundled_with_hash, load_model, read_header
+from s2m_edge.errors import ParityError
 from s2m_edge.samples import sample_images
 from s2m_edge.targets.bundle import open_bundle
 from s2m_edge.targets.export import export_bundle
@@ -26,6 +28,10 @@ CASES = [
     if any(lowering.name == "custom" and not lowering.needs for lowering in target.lowerings)
 ]
 
+# What the gate finds and is not mended (docs/models/s2mnet-polyp-352.md): 185 pixels of this picture lie within 0.006
+# of the threshold, and the rounding of biases to float16 moves whole areas by as much. The others keep the gate.
+KNOWN_BREACH = ("coreml", "float16", "validation_0050.jpg")
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -39,6 +45,8 @@ def test_the_bundled_checkpoint_keeps_its_gate_on_real_pictures(
     # The evaluator of saved packages takes seconds per picture: the composite op's package gets four of the twenty.
     evaluated = target.name == "coreml" and spectral != target.default_lowering
     images = target.take_for_gate(polyp_images[:4] if evaluated else polyp_images)
+    if (target.name, precision) == KNOWN_BREACH[:2]:
+        images = [path for path in images if path.name != KNOWN_BREACH[2]]
     result = export_bundle(
         target, model, read_header(), precision=precision, spectral=spectral, images=images, out=tmp_path / "bundle"
     )
@@ -47,6 +55,26 @@ def test_the_bundled_checkpoint_keeps_its_gate_on_real_pictures(
     # A network that answers "nothing" everywhere would agree with itself too.
     assert sum(image.mask_fraction > 0.005 for image in result.parity.images) >= len(images) / 2
     assert open_bundle(tmp_path / "bundle").contract.preprocessing.size == 352
+
+
+def test_core_ml_in_float16_is_refused_on_one_undecided_picture_and_on_that_one_figure_alone(
+    model, polyp_images: list[Path], tmp_path: Path
+):
+    target_name, precision, picture = KNOWN_BREACH
+    target = next(target for target in TARGETS if target.name == target_name)
+    images = [path for path in polyp_images if path.name == picture]
+    with pytest.raises(ParityError, match=f"{picture}: Dice between masks 0.997"):
+        export_bundle(
+            target,
+            model,
+            read_header(),
+            precision=precision,
+            spectral=target.default_lowering,
+            images=images,
+            out=tmp_path / "bundle",
+        )
+    assert not (tmp_path / "bundle").exists(), "nothing is published"
+    assert len(json.loads((tmp_path / "bundle.failed" / "parity.json").read_text())["breaches"]) == 1
 
 
 @pytest.mark.parametrize("name", ["vessel", "left-ventricle"])
