@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,9 +25,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from s2m_edge.checkpoint import CheckpointHeader, save_checkpoint
-from s2m_edge.errors import CheckpointError, ConfigurationError
+from s2m_edge.errors import CheckpointError, ConfigurationError, NativeBuildError
 from s2m_edge.files import write_json
 from s2m_edge.spectral.compiled import trace_through
+from s2m_edge.train import depthwise
 from s2m_edge.train.allocator import keep_freed_memory
 from s2m_edge.train.callbacks import AverageWeights, KeepBest, KeepState, PictureSheets, SeedEachEpoch, ShowProgress
 from s2m_edge.train.data.augment import find_augmentation
@@ -74,7 +76,7 @@ def require_possible(run: Run, machine: Machine) -> str:
     """Refuse now, before a folder is made, what training would refuse later: data, start, augmentation, machine.
 
     Returns:
-        A remark for the user, or an empty text.
+        Remarks for the user, a line each, or an empty text.
 
     Raises:
         ImageError, CheckpointError, ConfigurationError: which of them does not fit.
@@ -92,7 +94,7 @@ def require_possible(run: Run, machine: Machine) -> str:
             f"this machine cannot train so ({reason.rstrip('.')})",
             "Change --accelerator, --devices, --strategy, --nodes or --precision; auto takes what is there.",
         ) from None
-    return remark
+    return "\n".join(filter(None, (remark, "" if _on_gpu(machine) else depthwise.lacking())))
 
 
 def trainer_options(machine: Machine) -> dict[str, Any]:
@@ -190,6 +192,9 @@ def run_trainer(trainer: Trainer, module: SegmentationModule, data: ImageFolderD
     """Lightning's fit, from whose way of ending at Ctrl-C or SIGTERM (SystemExit, signals ignored) we come back."""
     if state is not None:
         _require_state(state)
+    if trainer.strategy.root_device.type == "cpu":
+        with suppress(NativeBuildError):  # `require_possible` has said what that costs
+            depthwise.enable()
     before = signal.getsignal(signal.SIGINT)
     try:
         # The state is a file of this run, yet it is unpickled no further than tensors and plain values.

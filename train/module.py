@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from s2m_edge.config import S2MNetConfig
 from s2m_edge.errors import TrainingError
 from s2m_edge.model import S2MNet
+from s2m_edge.train.depthwise import FastDepthwise, is_enabled
 from s2m_edge.train.losses import labels_from_logits, make_loss
 from s2m_edge.train.recipe import Phase, Recipe
 
@@ -44,7 +46,8 @@ class SegmentationModule(LightningModule):
         self.windows = SlidingWindowInferer((phase.size, phase.size), overlap=WINDOW_OVERLAP, mode="gaussian")
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        loss = self.training_loss(batch)
+        with self.training_kernels():
+            loss = self.training_loss(batch)
         if not torch.isfinite(loss):
             names = ", ".join(batch.get("stem", ())) or "unnamed"
             raise TrainingError(
@@ -53,6 +56,11 @@ class SegmentationModule(LightningModule):
             )
         self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["image"]))
         return loss
+
+    def training_kernels(self) -> AbstractContextManager[Any]:
+        """Within it a step runs with our kernels; what torch.compile traces has its own."""
+        compiled = self.network._compiled_call_impl is not None
+        return nullcontext() if compiled or not is_enabled() else FastDepthwise()
 
     def training_loss(self, batch: dict[str, Any]) -> Tensor:
         """What a step minimises on a batch, a scalar."""

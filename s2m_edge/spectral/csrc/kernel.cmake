@@ -50,3 +50,16 @@ function(s2m_edge_kernel target)
     target_compile_options(${target} PRIVATE -O3 -ffp-contract=fast ${processor})
   endif()
 endfunction()
+
+# Let `target` run on PyTorch's own thread pool (ATen/Parallel.h). CMake gets S2M_EDGE_TORCH, the wheel's folder.
+function(s2m_edge_torch_pool target)
+  target_include_directories(${target} SYSTEM PRIVATE "${S2M_EDGE_TORCH}/include")
+  # The pool is in these two; they are loaded already wherever the target is.
+  find_library(S2M_EDGE_C10 c10 PATHS "${S2M_EDGE_TORCH}/lib" NO_DEFAULT_PATH REQUIRED)
+  find_library(S2M_EDGE_TORCH_CPU torch_cpu PATHS "${S2M_EDGE_TORCH}/lib" NO_DEFAULT_PATH REQUIRED)
+  target_link_libraries(${target} PRIVATE "${S2M_EDGE_TORCH_CPU}" "${S2M_EDGE_C10}")
+  if(NOT MSVC)
+    # at::parallel_for is an inline OpenMP region in some builds of PyTorch; without the flag it would run on one thread.
+    target_compile_options(${target} PRIVATE -fopenmp)
+  endif()
+endfunction()

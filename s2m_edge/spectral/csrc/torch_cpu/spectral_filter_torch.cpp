@@ -1,31 +1,15 @@
 // The spectral filter behind a C function, for the eager CPU op: raw pointers in, PyTorch's thread pool inside.
-#include <ATen/Parallel.h>
-
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <new>
 
 #include "spectral_filter.hpp"
-
-#ifdef _WIN32
-#define S2M_EDGE_EXPORT extern "C" __declspec(dllexport)
-#else
-#define S2M_EDGE_EXPORT extern "C" __attribute__((visibility("default")))
-#endif
+#include "torch_pool.hpp"
 
 namespace {
 
 std::atomic<std::uint64_t> calls{0};
-
-struct TorchFor {
-  template <class Body>
-  void operator()(std::size_t count, const Body& body) const {
-    at::parallel_for(0, static_cast<std::int64_t>(count), 1, [&body](std::int64_t begin, std::int64_t end) {
-      body(static_cast<std::size_t>(begin), static_cast<std::size_t>(end));
-    });
-  }
-};
 
 // False where memory for a thread's scratch is lacking: no exception may pass a C function.
 template <class Storage>
@@ -35,7 +19,7 @@ bool filter(const void* x, const float* weight, void* y, const std::int64_t* sha
   try {
     s2m_edge::spectral_filter(static_cast<const Storage*>(x), weight, static_cast<Storage*>(y),
                               s2m_edge::SpectralShape{size(0), size(1), size(2), size(3), size(4), size(5)},
-                              TorchFor{});
+                              s2m_edge::TorchFor{});
   } catch (const std::bad_alloc&) {
     return false;
   }
