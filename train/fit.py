@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Machine:
 
     Attributes:
         accelerator, devices, strategy, nodes: Lightning's.
-        precision: Lightning's; None is bfloat16 mixed on a GPU and float32 elsewhere.
+        precision: Lightning's, for a run that begins; None is bfloat16 mixed on a GPU and float32 elsewhere.
         workers: processes that read and augment.
         compile_network: torch.compile.
         time_limit: after which a phase ends, with its best checkpoint.
@@ -104,12 +104,17 @@ def trainer_options(machine: Machine) -> dict[str, Any]:
         "devices": int(machine.devices) if machine.devices.isdigit() else machine.devices,
         "num_nodes": machine.nodes,
         "strategy": machine.strategy,
-        "precision": machine.precision or ("bf16-mixed" if _on_gpu(machine) else "32-true"),
+        "precision": chosen_precision(machine),
     }
 
 
+def chosen_precision(machine: Machine) -> str:
+    """Lightning's name of the precision that a run begins in here."""
+    return machine.precision or ("bf16-mixed" if _on_gpu(machine) else "32-true")
+
+
 def train_run(run: Run, machine: Machine) -> float:
-    """Train every phase that has not ended yet, from where it was left.
+    """Train every phase that has not ended yet, from where it was left, in the precision that the run began in.
 
     Returns:
         The best validation Dice of the last phase, in [0, 1].
@@ -119,6 +124,7 @@ def train_run(run: Run, machine: Machine) -> float:
         ImageError, OutputError, CheckpointError: the data, the place, or the checkpoint to start from.
     """
     best = 0.0
+    machine = replace(machine, precision=run.precision or machine.precision)
     for number in range(1, len(run.recipe.phases) + 1):
         if run.result(number).is_file():
             best = float(json.loads(run.result(number).read_text())["validation_dice"])

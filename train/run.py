@@ -23,6 +23,7 @@ class Run:
         data: the image folder.
         preset: of the data set's layout, or None for an image folder of the usual form.
         start: checkpoint that the first phase starts from, or None.
+        precision: Lightning's name of what it began in; None, as in runs of older versions, leaves it to the machine.
     """
 
     folder: Path
@@ -30,6 +31,7 @@ class Run:
     data: Path
     preset: str | None
     start: Path | None
+    precision: str | None = None
 
     def phase_folder(self, number: int) -> Path:
         """Folder of phase `number`, from 1."""
@@ -63,6 +65,7 @@ def begin_run(run: Run) -> None:
         "data": str(run.data.resolve()),
         "preset": run.preset,
         "start": None if run.start is None else str(run.start.resolve()),
+        "precision": run.precision,
     }
     write_json(run.folder / RUN_FILE, values)
 
@@ -80,6 +83,7 @@ def open_run(folder: Path) -> Run:
         values = json.loads(path.read_text(encoding="utf-8"))
         recipe = recipe_from_values(values["recipe"], str(path))
         start = values["start"]
-        return Run(folder, recipe, Path(values["data"]), values["preset"], None if start is None else Path(start))
+        begun = None if start is None else Path(start)
+        return Run(folder, recipe, Path(values["data"]), values["preset"], begun, values.get("precision"))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(f"{path} is damaged ({error})", "Start again with another --out.") from None

@@ -49,6 +49,7 @@ def train(
 
     Interrupted, it goes on from the last finished epoch with --resume, exactly as if it had not been.
     """
+    from dataclasses import replace
     from datetime import timedelta
 
     from s2m_edge.checkpoint import locate_checkpoint
@@ -70,6 +71,10 @@ def train(
                 "a resumed run keeps its recipe and data", "Leave those options out, or start another run."
             )
         opened = open_run(out or Path("runs") / str(recipe))
+        if precision is not None and opened.precision not in (None, precision):
+            raise ConfigurationError(
+                f"the run began in precision {opened.precision}", "Leave --precision out, or start another run."
+            )
     else:
         if recipe is None:
             raise ConfigurationError("no recipe was given", f"Choose one of {', '.join(recipe_names())}.")
@@ -87,7 +92,7 @@ def train(
         )
         begin = None if start is None else locate_checkpoint(start)
         opened = Run(out or Path("runs") / chosen.name, chosen, data, preset, begin)
-    from s2m_edge.train.fit import Machine, is_main_process, require_possible, train_run
+    from s2m_edge.train.fit import Machine, chosen_precision, is_main_process, require_possible, train_run
 
     machine = Machine(
         accelerator,
@@ -100,6 +105,7 @@ def train(
         timedelta(hours=hours) if hours is not None else None,
     )
     if not resume:
+        opened = replace(opened, precision=chosen_precision(machine))
         remark = require_possible(opened, machine)  # before a folder is made
         if is_main_process():
             if remark:

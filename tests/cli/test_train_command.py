@@ -42,7 +42,8 @@ def test_a_wrong_request_is_one_line_and_leaves_no_folder(run, folder: Path, tmp
     assert not (tmp_path / "run").exists()
 
 
-def test_an_interrupted_run_says_how_to_go_on_and_goes_on(run, folder: Path, tmp_path: Path, monkeypatch):
+def interrupt_in_the_second_epoch(run, folder: Path, place: Path, *options: str) -> tuple[int, str]:
+    """Start a run of two epochs, and press Ctrl-C in the second: the exit code and what was said."""
     from s2m_edge.train.module import SegmentationModule
 
     real = SegmentationModule.training_step
@@ -52,16 +53,47 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(run, folder: Path, tmp
             raise KeyboardInterrupt
         return real(self, batch, index)
 
-    monkeypatch.setattr(SegmentationModule, "training_step", stop)
+    fixed = ("--phase", "96:2:2:0.001", "--loss", "dice_ce", "--accelerator", "cpu")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SegmentationModule, "training_step", stop)
+        code, _, err = run("train", "polyp", "--data", folder, "--out", place, *fixed, *options)
+    return code, err
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_goes_on(run, folder: Path, tmp_path: Path):
     place = tmp_path / "run"
-    options = ("--phase", "96:2:2:0.001", "--loss", "dice_ce", "--accelerator", "cpu")
-    code, _, err = run("train", "polyp", "--data", folder, "--out", place, *options)
+    code, err = interrupt_in_the_second_epoch(run, folder, place)
     assert code == 130
     assert f"s2m-edge train --resume --out {place}" in " ".join(err.split())
-    monkeypatch.setattr(SegmentationModule, "training_step", real)
     code, out, err = run("train", "--resume", "--out", place, "--accelerator", "cpu")
     assert code == 0, err
     assert "epoch 2/2" in err
     assert "epoch 1/2" not in err
     assert "best validation Dice" in out
     assert (place / "phase-1" / "best.safetensors").is_file()
+
+
+def test_a_resumed_run_keeps_its_precision(run, folder: Path, tmp_path: Path):
+    import torch
+
+    from s2m_edge.blocks import ConvNorm
+
+    place = tmp_path / "run"
+    assert interrupt_in_the_second_epoch(run, folder, place, "--precision", "bf16-mixed")[0] == 130
+    code, _, err = run("train", "--resume", "--out", place, "--accelerator", "cpu", "--precision", "32-true")
+    assert code == 2
+    assert "the run began in precision bf16-mixed" in err
+    seen: set[torch.dtype] = set()
+    forward = ConvNorm.forward
+
+    def watched(self, *arguments):
+        found = forward(self, *arguments)
+        if self.training:
+            seen.add(found.dtype)
+        return found
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ConvNorm, "forward", watched)
+        code, _, err = run("train", "--resume", "--out", place, "--accelerator", "cpu")
+    assert code == 0, err
+    assert seen == {torch.bfloat16}
