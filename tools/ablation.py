@@ -48,6 +48,8 @@ VARIANTS = (
     Variant("S2M-Net without SSTM, MASL", "without_sstm", "masl"),
     Variant("U-Net (MONAI, residual), MASL", "unet", "masl"),
     Variant("S2M-Net, Dice + cross-entropy", "paper", "dice_ce"),
+    Variant("S2M-Net without SSTM, Dice + cross-entropy", "without_sstm", "dice_ce"),
+    Variant("U-Net (MONAI, residual), Dice + cross-entropy", "unet", "dice_ce"),
 )
 
 
@@ -69,7 +71,7 @@ def train_variant(variant: Variant, recipe: Recipe, data: Path, seed: int) -> di
     from s2m_edge.train.allocator import keep_freed_memory
     from s2m_edge.train.callbacks import AverageWeights, SeedEachEpoch
     from s2m_edge.train.data.module import ImageFolderData
-    from s2m_edge.train.fit import quiet_lightning
+    from s2m_edge.train.fit import quiet_lightning, run_trainer
     from s2m_edge.train.module import SegmentationModule
 
     layout = recipe.layout if variant.layout == "unet" else variant.layout
@@ -103,7 +105,7 @@ def train_variant(variant: Variant, recipe: Recipe, data: Path, seed: int) -> di
         reload_dataloaders_every_n_epochs=1,
     )
     began = time.monotonic()
-    trainer.fit(module, images)
+    run_trainer(trainer, module, images, None)
     return {
         "validation_dice": round(float(trainer.callback_metrics["val_dice"]), 4),
         "parameters": sum(weight.numel() for weight in module.network.parameters()),
@@ -138,6 +140,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Train variants of network and loss alike and compare them.")
     parser.add_argument("--data", nargs="+", required=True, metavar="RECIPE=FOLDER", help="polyp=..., vessel=...")
     parser.add_argument("--phase", nargs="+", required=True, help="SIZE:EPOCHS:BATCH:RATE of each, equal for all")
+    titles = [variant.title for variant in VARIANTS]
+    parser.add_argument("--variant", nargs="+", choices=titles, default=titles, help="train these alone")
     parser.add_argument("--out", type=Path, default=Path("ablation.json"))
     parser.add_argument("--table", action="store_true", help="print the table of --out and train nothing")
     options = parser.parse_args(arguments)
@@ -162,7 +166,8 @@ def main(arguments: list[str]) -> int:
         return f"{name}, {epochs} epochs at {size}"
 
     # Seeds come first, so that an interrupted comparison still compares like with like.
-    wanted = [(seed, *pair, variant) for seed in SEEDS for pair in pairs for variant in VARIANTS]
+    chosen = [variant for variant in VARIANTS if variant.title in options.variant]
+    wanted = [(seed, *pair, variant) for seed in SEEDS for pair in pairs for variant in chosen]
     for seed, name, folder, variant in [] if options.table else wanted:
         key = {"variant": variant.title, "data": name, "seed": seed, "phase": phases[name]}
         if any(key.items() <= run.items() for run in runs):
