@@ -104,3 +104,10 @@ def write_sample_folder(root: Path, splits: Sequence[str], domain: str | None = 
     """An image folder of the first bundled pictures (of one domain, or of all), one per given split."""
     pictures = zip(sample_images(domain), splits, strict=False)
     return write_image_folder(root, [(image, sample_mask(image), split) for image, split in pictures])
+
+
+def runs_avx2() -> bool:
+    """Whether this processor has AVX2, FMA and F16C, as far as the system tells."""
+    path = Path("/proc/cpuinfo")
+    words = set(path.read_text().split()) if path.is_file() else set()
+    return {"avx2", "fma", "f16c"} <= words

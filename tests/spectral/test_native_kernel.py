@@ -15,7 +15,7 @@ from s2m_edge.native import KERNEL_FOLDER, find_cmake, find_compiler
 from s2m_edge.reference import reference_logits
 from s2m_edge.spectral import dft_spectral_filter, kernel, reference_spectral_filter, spectral_filter
 from s2m_edge.targets.bundle import preprocessing_for
-from support import lively_network
+from support import lively_network, runs_avx2
 
 COMPILER = find_compiler()
 
@@ -221,9 +221,3 @@ def test_random_shapes_with_the_vectors_of_other_processors(flags: list[str], tm
     done = subprocess.run([str(program), "150", "11"], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "150 shapes right" in done.stdout
-
-
-def runs_avx2() -> bool:
-    path = Path("/proc/cpuinfo")
-    words = set(path.read_text().split()) if path.is_file() else set()
-    return {"avx2", "fma", "f16c"} <= words

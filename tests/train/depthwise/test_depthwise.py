@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from s2m_edge.native import find_cmake, find_compiler
+from s2m_edge.native import KERNEL_FOLDER, find_cmake, find_compiler
 from s2m_edge.train.depthwise import FastDepthwise, convolution, depthwise_convolution, enable, lacking, weight_gradient
-from s2m_edge.train.depthwise.kernel import SWITCH, try_kernel
-from support import lively_network
+from s2m_edge.train.depthwise.kernel import SWITCH, kernel_library, try_kernel
+from support import lively_network, runs_avx2
+
+SOURCE = kernel_library().source
 
 needs_compiler = pytest.mark.skipif(
     find_compiler() is None or find_cmake() is None,
@@ -207,3 +212,29 @@ def test_without_a_compiler_a_user_hears_what_it_costs(monkeypatch: pytest.Monke
     assert "no C++ compiler" in lacking()
     monkeypatch.setenv(SWITCH, "0")
     assert lacking() == "", "whoever left it out knows"
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param(["-march=native", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], id="sanitizers"),
+        pytest.param(["-mavx2", "-mfma", "-mf16c"], id="AVX2"),
+        pytest.param([], id="no more than every processor has"),
+        pytest.param(["-DS2M_EDGE_PLAIN_VECTORS"], id="a compiler without vector types"),
+    ],
+)
+def test_random_shapes_under_sanitizers_and_with_the_vectors_of_other_processors(flags: list[str], tmp_path: Path):
+    compiler, program = find_compiler(), tmp_path / "fuzz"
+    assert compiler is not None
+    if "-mavx2" in flags and not runs_avx2():
+        pytest.skip("this processor has no AVX2, FMA and F16C")
+    command = [compiler, "-std=c++17", "-O1", "-ffp-contract=fast", *flags, "-pthread", f"-I{KERNEL_FOLDER}"]
+    command += [f"-I{SOURCE}", str(SOURCE / "test" / "fuzz.cpp"), "-o", str(program)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if built.returncode and "sanitize" in built.stderr:
+        pytest.skip(f"this compiler has no such sanitizers: {built.stderr.strip().splitlines()[0]}")
+    assert built.returncode == 0, built.stderr
+    done = subprocess.run([str(program), "120", "5"], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "120 shapes right" in done.stdout
