@@ -49,7 +49,7 @@ class Machine:
         accelerator, devices, strategy, nodes: Lightning's.
         precision: Lightning's, for a run that begins; None is bfloat16 mixed on a GPU and float32 elsewhere.
         workers: processes that read and augment.
-        compile_network: torch.compile.
+        compile_network: torch.compile, for a run that begins.
         time_limit: after which a phase ends, with its best checkpoint.
         sheet_every: epochs between two sheets of pictures.
     """
@@ -114,7 +114,8 @@ def chosen_precision(machine: Machine) -> str:
 
 
 def train_run(run: Run, machine: Machine) -> float:
-    """Train every phase that has not ended yet, from where it was left, in the precision that the run began in.
+    """Train every phase that has not ended yet, from where it was left, in the precision that the run began in, and
+    under torch.compile where it began so.
 
     Returns:
         The best validation Dice of the last phase, in [0, 1].
@@ -124,7 +125,8 @@ def train_run(run: Run, machine: Machine) -> float:
         ImageError, OutputError, CheckpointError: the data, the place, or the checkpoint to start from.
     """
     best = 0.0
-    machine = replace(machine, precision=run.precision or machine.precision)
+    compiled = machine.compile_network if run.compiled is None else run.compiled
+    machine = replace(machine, precision=run.precision or machine.precision, compile_network=compiled)
     for number in range(1, len(run.recipe.phases) + 1):
         if run.result(number).is_file():
             best = float(json.loads(run.result(number).read_text())["validation_dice"])

@@ -24,6 +24,7 @@ class Run:
         preset: of the data set's layout, or None for an image folder of the usual form.
         start: checkpoint that the first phase starts from, or None.
         precision: Lightning's name of what it began in; None, as in runs of older versions, leaves it to the machine.
+        compiled: whether it began under torch.compile; None likewise.
     """
 
     folder: Path
@@ -32,6 +33,7 @@ class Run:
     preset: str | None
     start: Path | None
     precision: str | None = None
+    compiled: bool | None = None
 
     def phase_folder(self, number: int) -> Path:
         """Folder of phase `number`, from 1."""
@@ -66,6 +68,7 @@ def begin_run(run: Run) -> None:
         "preset": run.preset,
         "start": None if run.start is None else str(run.start.resolve()),
         "precision": run.precision,
+        "compiled": run.compiled,
     }
     write_json(run.folder / RUN_FILE, values)
 
@@ -84,6 +87,7 @@ def open_run(folder: Path) -> Run:
         recipe = recipe_from_values(values["recipe"], str(path))
         start = values["start"]
         begun = None if start is None else Path(start)
-        return Run(folder, recipe, Path(values["data"]), values["preset"], begun, values.get("precision"))
+        how = values.get("precision"), values.get("compiled")
+        return Run(folder, recipe, Path(values["data"]), values["preset"], begun, *how)
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(f"{path} is damaged ({error})", "Start again with another --out.") from None

@@ -75,6 +75,8 @@ def train(
             raise ConfigurationError(
                 f"the run began in precision {opened.precision}", "Leave --precision out, or start another run."
             )
+        if compile_network and opened.compiled is False:
+            raise ConfigurationError("the run began without --compile", "Leave --compile out, or start another run.")
     else:
         if recipe is None:
             raise ConfigurationError("no recipe was given", f"Choose one of {', '.join(recipe_names())}.")
@@ -105,7 +107,7 @@ def train(
         timedelta(hours=hours) if hours is not None else None,
     )
     if not resume:
-        opened = replace(opened, precision=chosen_precision(machine))
+        opened = replace(opened, precision=chosen_precision(machine), compiled=compile_network)
         remark = require_possible(opened, machine)  # before a folder is made
         if is_main_process():
             if remark:

@@ -97,3 +97,22 @@ def test_a_resumed_run_keeps_its_precision(run, folder: Path, tmp_path: Path):
         code, _, err = run("train", "--resume", "--out", place, "--accelerator", "cpu")
     assert code == 0, err
     assert seen == {torch.bfloat16}
+
+
+def test_a_resumed_run_stays_compiled_or_not(run, folder: Path, tmp_path: Path):
+    from s2m_edge.model import S2MNet
+
+    place = tmp_path / "run"
+    compiled: list[S2MNet] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(S2MNet, "compile", lambda network: compiled.append(network))
+        assert interrupt_in_the_second_epoch(run, folder, place, "--compile")[0] == 130
+        assert len(compiled) == 1
+        code, _, err = run("train", "--resume", "--out", place, "--accelerator", "cpu")
+        assert code == 0, err
+        assert len(compiled) == 2
+        assert interrupt_in_the_second_epoch(run, folder, tmp_path / "plain")[0] == 130
+        code, _, err = run("train", "--resume", "--out", tmp_path / "plain", "--accelerator", "cpu", "--compile")
+    assert code == 2
+    assert "the run began without --compile" in err
+    assert len(compiled) == 2
