@@ -7,26 +7,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
-from PySide6.QtWidgets import (
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QMainWindow,
-    QSizePolicy,
-    QSlider,
-    QToolBar,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMainWindow, QVBoxLayout, QWidget
 
+from s2m_edge.apps.desktop.batch import Batch
 from s2m_edge.apps.desktop.canvas import Canvas, overlay_pixels
 from s2m_edge.apps.desktop.documents import Document, open_documents
 from s2m_edge.apps.desktop.engine import Engine, Opened, Segmentation, import_readers, labels_of, list_devices
 from s2m_edge.apps.desktop.exporting import Exported, export_results
 from s2m_edge.apps.desktop.panels import ControlPanel, QueuePanel, label
+from s2m_edge.apps.desktop.slices import SliceRow
 from s2m_edge.apps.desktop.style import AMBER, GREEN, RED
+from s2m_edge.apps.desktop.tools import ToolRow
 from s2m_edge.apps.desktop.worker import Job, Worker
 from s2m_edge.contract import NOTICE
 from s2m_edge.imaging.read import IMAGE_SUFFIXES
@@ -54,7 +46,8 @@ class MainWindow(QMainWindow):
         self._image: NDArray[np.uint8] | None = None
         self._segmentation: Segmentation | None = None
         self._scaled: NDArray[np.float32] | None = None
-        self._batch_total = self._batch_done = self._batch_failed = 0
+        self._labels: NDArray[np.uint8] | None = None
+        self.batch = Batch()
         self._build()
         self.worker.done.connect(self._finished)
         self.worker.failed.connect(self._failed)
@@ -74,20 +67,13 @@ class MainWindow(QMainWindow):
         self.canvas, self.queue = Canvas(), QueuePanel()
         self.controls = ControlPanel(self.contract.threshold, outputs == 1)
         self.canvas.hint = HINT
-        self.slice_slider = QSlider(Qt.Orientation.Horizontal)
-        self.slice_slider.setAccessibleName("slice")
-        self.slice_slider.setToolTip("Slice (Page Up, Page Down)")
-        self.slice_text = QLabel()
-        self.slice_row = QWidget()
-        row = QHBoxLayout(self.slice_row)
-        row.addWidget(self.slice_slider, 1)
-        row.addWidget(self.slice_text)
+        self.slices = SliceRow()
         middle = QWidget()
         column = QVBoxLayout(middle)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.canvas, 1)
-        column.addWidget(self.slice_row)
+        column.addWidget(self.slices)
         centre = QWidget()
         across = QHBoxLayout(centre)
         across.setContentsMargins(0, 0, 0, 0)
@@ -103,53 +89,32 @@ class MainWindow(QMainWindow):
         self.statusBar().addWidget(notice)
         self.statusBar().addWidget(self.message, 1)
         self.statusBar().addPermanentWidget(self.zoom_text)
-        self.slice_row.hide()
         self.controls.model.setText(self._model_text())
         self.queue.chosen.connect(lambda document: self.show_slice(document, document.first_shown))
         self.queue.run.clicked.connect(self.segment_all)
         self.queue.cancel.clicked.connect(self.cancel)
         self.queue.export.clicked.connect(self.choose_export)
         self.queue.clear.clicked.connect(self.clear)
-        self.slice_slider.valueChanged.connect(self._slice_moved)
+        self.slices.chosen.connect(self._slice_moved)
         self.controls.overlay_changed.connect(self._draw_overlay)
         self.controls.threshold_changed.connect(self._decide)
         self.controls.device.currentIndexChanged.connect(lambda: self.open_device(self.controls.device.currentData()))
         self.controls.compare.clicked.connect(self.measure_devices)
         self.canvas.zoomed.connect(lambda zoom: self.zoom_text.setText(f"{zoom:.0%}  "))
-        self._labels: NDArray[np.uint8] | None = None
         self._enable()
 
     def _build_tools(self) -> None:
-        bar = QToolBar("actions")
-        bar.setMovable(False)
-        self.addToolBar(bar)
-        actions: list[tuple[str, str, Any, bool]] = [
-            ("Open images...", "Ctrl+O", self.choose_images, True),
-            ("Open folder...", "Ctrl+Shift+O", self.choose_folder, True),
-            ("Samples", "Ctrl+Shift+S", self.open_samples, True),
-            ("Fit", "Ctrl+0", self.canvas.fit, True),
-            ("Segment all", "Ctrl+R", self.segment_all, False),
-            ("Export", "Ctrl+E", self.choose_export, False),
-            ("Cancel", "Esc", self.cancel, False),
-            ("Show overlay", "O", self.controls.shown.toggle, False),
-            ("Next slice", "PgDown", lambda: self.slice_slider.triggerAction(_ADD), False),
-            ("Previous slice", "PgUp", lambda: self.slice_slider.triggerAction(_SUBTRACT), False),
-        ]
-        for text, keys, called, visible in actions:
-            action = QAction(text, self)
-            action.setShortcut(QKeySequence(keys))
-            action.setToolTip(f"{text} ({keys})")
-            action.triggered.connect(lambda _=False, called=called: called())
-            self.addAction(action)
-            if visible:
-                bar.addAction(action)
-        room = QWidget()
-        room.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        bar.addWidget(room)
-        self.badge = QLabel()
-        self.badge.setObjectName("badge")
-        self.badge.setAccessibleName("self-test")
-        bar.addWidget(self.badge)
+        self.tools = ToolRow(self)
+        self.tools.add("Open images...", "Ctrl+O", self.choose_images)
+        self.tools.add("Open folder...", "Ctrl+Shift+O", self.choose_folder)
+        self.tools.add("Samples", "Ctrl+Shift+S", self.open_samples)
+        self.tools.add("Fit", "Ctrl+0", self.canvas.fit)
+        self.tools.add("Segment all", "Ctrl+R", self.segment_all, visible=False)
+        self.tools.add("Export", "Ctrl+E", self.choose_export, visible=False)
+        self.tools.add("Cancel", "Esc", self.cancel, visible=False)
+        self.tools.add("Show overlay", "O", self.controls.shown.toggle, visible=False)
+        self.tools.add("Next slice", "PgDown", self.slices.next, visible=False)
+        self.tools.add("Previous slice", "PgUp", self.slices.previous, visible=False)
 
     def _model_text(self) -> str:
         values = self.contract.values
@@ -164,11 +129,6 @@ class MainWindow(QMainWindow):
             )
         )
 
-    def _set_badge(self, text: str, colour: str, tip: str = "") -> None:
-        self.badge.setText(text)
-        self.badge.setStyleSheet(f"background: {colour};")
-        self.badge.setToolTip(tip)
-
     @property
     def ready(self) -> bool:
         """Whether masks may be shown: a device is open and its self-test passed."""
@@ -176,7 +136,7 @@ class MainWindow(QMainWindow):
 
     @property
     def busy(self) -> bool:
-        return self._batch_total > 0
+        return self.batch.running
 
     def _enable(self) -> None:
         some = self.queue.list.count() > 0
@@ -195,7 +155,7 @@ class MainWindow(QMainWindow):
         self.results.clear()
         for document in self.queue.documents():
             self.queue.set_state(document, "waiting")
-        self._set_badge("testing...", AMBER)
+        self.tools.set_badge("testing...", AMBER)
         self.controls.latency.setText(f"loading on {device}")
         self._show_nothing_segmented()
         self._enable()
@@ -214,10 +174,10 @@ class MainWindow(QMainWindow):
         figures = f"largest probability error {opened.error:.1e}, mask agreement {opened.agreement:.5f}"
         tip = f"{len(opened.images)} golden inputs against the reference: {figures}"
         if opened.passed:
-            self._set_badge("Self-test passed", GREEN, tip)
+            self.tools.set_badge("Self-test passed", GREEN, tip)
             self.message.setText(tip)
         else:
-            self._set_badge("Self-test FAILED: no masks", RED, "\n".join((tip, *opened.breaches)))
+            self.tools.set_badge("Self-test FAILED: no masks", RED, "\n".join((tip, *opened.breaches)))
             self.message.setText(f"No masks on this device. {(opened.breaches or ('no golden inputs',))[0]}")
         self.controls.latency.setText(f"{opened.description}\nmedian {opened.milliseconds:.0f} ms per image")
         self.controls.set_latency(opened.device, f"{opened.milliseconds:.0f} ms")
@@ -267,7 +227,7 @@ class MainWindow(QMainWindow):
         self.current = None
         self._image = None
         self.canvas.show_picture(None)
-        self.slice_row.hide()
+        self.slices.hide()
         self._show_nothing_segmented()
         self._enable()
 
@@ -283,12 +243,7 @@ class MainWindow(QMainWindow):
     def show_slice(self, document: Document, index: int) -> None:
         """Show a slice, segmented; the network runs where that was not done yet."""
         self.current = (document, index)
-        self.slice_row.setVisible(document.slices > 1)
-        self.slice_slider.blockSignals(True)
-        self.slice_slider.setRange(0, document.slices - 1)
-        self.slice_slider.setValue(index)
-        self.slice_slider.blockSignals(False)
-        self.slice_text.setText(f"slice {index + 1} of {document.slices}")
+        self.slices.set_slice(index, document.slices)
         self._show_nothing_segmented()
         self.canvas.wait_for(document.path.name)
         self.worker.cancel("show")
@@ -375,7 +330,7 @@ class MainWindow(QMainWindow):
             for index in range(document.slices)
             if index not in self.results.get(document, {})
         ]
-        self._batch_total, self._batch_done, self._batch_failed = len(wanted), 0, 0
+        self.batch = Batch(len(wanted))
         for document, index in wanted:
             if index == 0:
                 self.queue.set_state(document, "queued")
@@ -396,15 +351,12 @@ class MainWindow(QMainWindow):
         self.worker.cancel("export")
 
     def _step(self, count: int, end: str = "") -> None:
-        self._batch_done += count
-        self.queue.set_progress(
-            self._batch_done, self._batch_total, f"{self._batch_done} of {self._batch_total}" if self.busy else ""
-        )
-        if self._batch_done >= self._batch_total:
-            failed = f", {self._batch_failed} could not be read" if self._batch_failed else ""
-            if self._batch_total:
-                self.message.setText(end or f"{self._batch_done - self._batch_failed} segmented{failed}")
-            self._batch_total = 0
+        self.batch.done += count
+        self.queue.set_progress(self.batch.done, self.batch.total, self.batch.progress)
+        if self.batch.complete:
+            if self.busy:
+                self.message.setText(end or self.batch.summary)
+            self.batch = Batch()
             self.queue.set_progress(0, 0)
             self._enable()
 
@@ -421,8 +373,8 @@ class MainWindow(QMainWindow):
         """Write what was segmented."""
         assert self.opened is not None
         results = [(document, dict(slices)) for document, slices in self.results.items() if slices]
-        self._batch_total, self._batch_done, self._batch_failed = sum(len(slices) for _, slices in results), 0, 0
-        self.queue.set_progress(0, self._batch_total, "exporting")
+        self.batch = Batch(sum(len(slices) for _, slices in results))
+        self.queue.set_progress(0, self.batch.total, "exporting")
         contract, device, threshold = self.contract, self.opened.description, self.controls.chosen_threshold
         stopped = self.worker.cancellation("export")
         job = Job(
@@ -449,7 +401,7 @@ class MainWindow(QMainWindow):
             self._step(1)
         elif job.kind == "export":
             exported: Exported = result
-            self._step(self._batch_total, f"exported {exported.pictures} to {exported.folder}")
+            self._step(self.batch.total, f"exported {exported.pictures} to {exported.folder}")
             if exported.stopped:
                 self.message.setText(f"export stopped after {exported.pictures}")
         self._enable()
@@ -458,20 +410,20 @@ class MainWindow(QMainWindow):
         self.message.setText(reason)
         self.message.setToolTip(reason)
         if job.kind == "open" and job.key == self.controls.device.currentData():
-            self._set_badge("not loaded: no masks", RED, reason)
+            self.tools.set_badge("not loaded: no masks", RED, reason)
             self.controls.latency.setText(reason)
         elif job.kind == "measure":
             self.controls.set_latency(job.key, "not loaded")
         elif job.kind in ("show", "segment"):
             self.queue.set_state(job.key[0], "cannot be read", reason)
             if job.kind == "segment":
-                self._batch_failed += 1
+                self.batch.failed += 1
                 self._step(1)
             elif job.key == self.current:
                 self.canvas.show_picture(None)
                 self._show_nothing_segmented()
         elif job.kind == "export":
-            self._step(self._batch_total, reason)
+            self._step(self.batch.total, reason)
         self._enable()
 
     def _skipped(self, job: Job) -> None:
@@ -481,11 +433,8 @@ class MainWindow(QMainWindow):
             self.queue.set_state(document, f"{done} segmented" if done else "cancelled")
             self._step(1, "cancelled")
         elif job.kind == "export":
-            self._step(self._batch_total, "cancelled")
+            self._step(self.batch.total, "cancelled")
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         self.worker.finish()
         super().closeEvent(event)
-
-
-_ADD, _SUBTRACT = QSlider.SliderAction.SliderSingleStepAdd, QSlider.SliderAction.SliderSingleStepSub

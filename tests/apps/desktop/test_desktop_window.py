@@ -70,8 +70,8 @@ def volume(tmp_path: Path) -> Path:
 
 
 def test_the_self_test_shows_green_with_device_latency_and_model(window: Any):
-    assert window.badge.text() == "Self-test passed"
-    assert "3 golden inputs" in window.badge.toolTip()
+    assert window.tools.badge.text() == "Self-test passed"
+    assert "3 golden inputs" in window.tools.badge.toolTip()
     assert "ms per image" in window.controls.latency.text()
     assert "executed in f32" in window.controls.latency.text()
     assert window.opened.milliseconds > 0
@@ -90,7 +90,7 @@ def test_a_failed_self_test_is_red_and_shows_pictures_without_masks(
     tensors["logits.1"] = tensors["logits.1"] + np.float32(0.01)
     save_file(tensors, copy / GOLDEN_FILE, metadata)
     window = open_window(open_bundle(copy))
-    assert "FAILED: no masks" in window.badge.text()
+    assert "FAILED: no masks" in window.tools.badge.text()
     assert "largest probability error" in window.message.text()
     window.open_paths([folder / "0.png"])
     until(lambda: not window.canvas._picture.pixmap().isNull())
@@ -253,16 +253,16 @@ def test_the_picture_is_zoomed_by_wheel_and_keys_and_panned_by_dragging(window: 
 def test_slices_are_walked_through_by_slider_and_keys(window: Any, until: Until, volume: Path):
     window.open_paths([volume])
     until(lambda: window.canvas.has_overlay)
-    assert window.slice_row.isVisible()
-    assert window.slice_text.text() == "slice 3 of 5"
+    assert window.slices.isVisible()
+    assert window.slices.text.text() == "slice 3 of 5"
     for key, index in ((Qt.Key.Key_PageDown, 3), (Qt.Key.Key_PageDown, 4), (Qt.Key.Key_PageUp, 3)):
         QTest.keyClick(window, key)
         assert not window.canvas.has_overlay, "the mask of another slice"
         until(lambda: window.canvas.has_overlay)
         assert window.current[1] == index
         assert np.array_equal(pixels(window.canvas._picture)[..., :3], read_image(volume, index))
-    window.slice_slider.setFocus()
-    QTest.keyClick(window.slice_slider, Qt.Key.Key_Home)
+    window.slices.slider.setFocus()
+    QTest.keyClick(window.slices.slider, Qt.Key.Key_Home)
     until(lambda: window.canvas.has_overlay)
     assert np.array_equal(pixels(window.canvas._picture)[..., :3], read_image(volume, 0))
     assert "4 segmented" in window.queue.list.item(0).text()
@@ -279,7 +279,7 @@ def test_another_device_is_tested_measured_and_asked_anew(window: Any, until: Un
     assert not window.canvas.has_overlay
     until(lambda: window.canvas.has_overlay)
     assert window.opened.device == "AUTO"
-    assert window.badge.text() == "Self-test passed"
+    assert window.tools.badge.text() == "Self-test passed"
     click(window.controls.compare)
     until(lambda: all(devices.itemText(row).endswith(" ms") for row in range(devices.count())))
     assert window.engine.opened.device == "AUTO", "measuring does not move the network"
