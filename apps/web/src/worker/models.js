@@ -1,6 +1,7 @@
 /** Models: opened, self-tested on the golden inputs, and only then allowed to look at pictures. */
 
 import { openBundle } from '../core/bundle.js';
+import { within } from '../core/deadline.js';
 import { AppError, messageOf } from '../core/errors.js';
 import { normalise } from '../core/imaging.js';
 import { breaches, compare } from '../core/parity.js';
@@ -21,9 +22,12 @@ import { createSession, hasWebGpu } from './runtime.js';
  * @typedef {(step: string, done: number, total: number) => void} Notify
  */
 
+/** Longest time for WebGPU to load, compile its shaders and pass the self-test; a driver may hang instead of failing. */
+const WEBGPU_PATIENCE = 60_000;
+
 /**
- * Open a bundle and run its golden inputs. WebGPU that fails to load, or answers otherwise than the reference, gives
- * way to WebAssembly; what fails there too is not let through.
+ * Open a bundle and run its golden inputs. WebGPU that fails to load, does not answer, or answers otherwise than the
+ * reference, gives way to WebAssembly; what fails there too is not let through.
  * @param {(name: string) => Promise<Uint8Array>} read
  * @param {'auto' | Provider} wanted
  * @param {string} base URL of the folder `ort/`
@@ -37,13 +41,21 @@ export async function openModel(read, wanted, base, notify) {
   const gpu = wanted !== 'wasm' && (await hasWebGpu());
   if (wanted === 'webgpu' && !gpu) notes.push('This browser gives no WebGPU adapter; WebAssembly is used.');
   if (gpu) {
+    let waiting = true;
     try {
-      const model = await tryProvider(bundle, 'webgpu', base, notify);
+      /** @type {Notify} */
+      const heard = (...progress) => {
+        if (waiting) notify(...progress);
+      };
+      const attempt = tryProvider(bundle, 'webgpu', base, heard);
+      const model = await within(attempt, WEBGPU_PATIENCE, (late) => late.session.release());
       if (model.selfTest.passed) return model;
       notes.push(`WebGPU answers otherwise than the reference (${model.selfTest.breaches[0]}); WebAssembly is used.`);
       await model.session.release();
     } catch (error) {
       notes.push(`WebGPU failed (${messageOf(error)}); WebAssembly is used.`);
+    } finally {
+      waiting = false;
     }
   }
   const model = await tryProvider(bundle, 'wasm', base, notify);

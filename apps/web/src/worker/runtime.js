@@ -1,5 +1,6 @@
 /** onnxruntime-web: which build, how many threads, one session per model. Its files are served beside the page. */
 
+import { within } from '../core/deadline.js';
 import { AppError, messageOf } from '../core/errors.js';
 
 /**
@@ -16,6 +17,7 @@ import { AppError, messageOf } from '../core/errors.js';
  */
 
 const MAXIMUM_THREADS = 8;
+const ADAPTER_PATIENCE = 10_000;
 
 /** The files of each build, below `ort/`; the page keeps those that it used for offline use. */
 const FILES = {
@@ -33,7 +35,7 @@ const loaded = new Map();
 export async function hasWebGpu() {
   const gpu = /** @type {any} */ (navigator).gpu;
   try {
-    const adapter = await gpu?.requestAdapter();
+    const adapter = gpu ? await within(gpu.requestAdapter(), ADAPTER_PATIENCE) : null;
     return Boolean(adapter) && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
   } catch {
     return false;
