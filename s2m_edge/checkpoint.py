@@ -154,11 +154,11 @@ def _metadata(
 def locate_checkpoint(path: str | Path | None = None) -> Path:
     """A checkpoint's file: the path itself, or the bundled one of that name ("polyp" by default).
 
-    A file of that name in the working folder comes first.
+    A file of that name in the working folder comes first; a folder of that name, say of pictures, does not.
     """
     if path is None:
         return BUNDLED_CHECKPOINTS["polyp"]
-    return Path(path) if Path(path).exists() else BUNDLED_CHECKPOINTS.get(str(path), Path(path))
+    return Path(path) if Path(path).is_file() else BUNDLED_CHECKPOINTS.get(str(path), Path(path))
 
 
 def bundled_with_hash(sha256: str) -> Path | None:

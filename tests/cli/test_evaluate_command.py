@@ -105,6 +105,13 @@ def test_a_bundle_has_its_checkpoints_figures_and_those_of_the_masks_it_predicts
         assert float(row["dice"]) == pytest.approx(dice, abs=1e-5)
 
 
+def test_a_bundle_that_is_called_like_a_bundled_checkpoint_is_still_the_bundle(run, onnx_bundle, data, elsewhere):
+    shutil.copytree(onnx_bundle, elsewhere / "polyp")
+    code, out, err = run("evaluate", "polyp", "--data", data, "--limit", 1, "--json")
+    assert code == 0, err
+    assert json.loads(out)["model"]["kind"] == "bundle"
+
+
 def test_augmentation_works_for_both_and_changes_the_figures(run, small_checkpoint, onnx_bundle, data, elsewhere):
     found = []
     for model, options in ((small_checkpoint, ("--augment",)), (onnx_bundle, ("--augment",)), (small_checkpoint, ())):

@@ -61,6 +61,14 @@ def test_polyps_are_the_default_and_a_file_comes_before_a_name(
     assert read_header("polyp").config.size == 96
 
 
+def test_a_folder_that_is_called_like_a_bundled_checkpoint_does_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "vessel").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert locate_checkpoint("vessel") == BUNDLED_CHECKPOINTS["vessel"]
+
+
 def test_matrices_are_stored_in_half_precision_and_vectors_in_full(small_checkpoint: Path):
     for name, tensor in load_file(small_checkpoint).items():
         assert tensor.dtype == (torch.float16 if tensor.dim() > 1 else torch.float32), name
