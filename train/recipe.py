@@ -24,7 +24,7 @@ class Phase:
         epochs, batch_size: the batch is per device.
         learning_rate: the peak; a linear warm-up leads to it, a cosine away from it.
         loss: of this phase; None is the recipe's. From random weights MASL can stay on a plateau of empty masks for
-            hundreds of steps (docs/ablation.md), so a first phase of "dice_ce" may pay.
+            about a thousand steps (docs/ablation.md), so most recipes begin with a phase of "dice_ce".
     """
 
     size: int
@@ -168,11 +168,15 @@ def parse_phase(text: str) -> Phase:
 def with_changes(recipe: Recipe, changes: Mapping[str, Any], phase_changes: Mapping[str, Any]) -> Recipe:
     """A recipe with entries replaced, and entries of every phase replaced; None leaves an entry as it is.
 
+    A loss that is asked for is the loss of every phase, unless the phases are given beside it.
+
     Raises:
         ConfigurationError: the result is out of range.
     """
     given = {key: value for key, value in changes.items() if value is not None}
     of_phases = {key: value for key, value in phase_changes.items() if value is not None}
+    if "loss" in given and "phases" not in given:
+        of_phases["loss"] = None
     changed = replace(recipe, **given)
     changed = replace(changed, phases=tuple(replace(phase, **of_phases) for phase in changed.phases))
     return recipe_from_values(changed.to_dict(), "the changed recipe")

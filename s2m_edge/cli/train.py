@@ -31,7 +31,7 @@ def train(
     size: Annotated[int | None, typer.Option(help="Input size of every phase, in pixels.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures per step and device.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    loss: Annotated[str | None, typer.Option(help="masl or dice_ce, of phases that name none.")] = None,
+    loss: Annotated[str | None, typer.Option(help="masl or dice_ce, of phases that --phase gives none.")] = None,
     classes: Annotated[str | None, typer.Option(help="Foreground classes by name, comma-separated.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",

@@ -104,12 +104,27 @@ def test_a_phase_may_have_a_loss_of_its_own():
     assert recipe_from_values(recipe.to_dict(), "memory") == recipe
 
 
+@pytest.mark.parametrize("name", ["polyp", "cardiac", "skin", "surgical", "ultrasound", "gland"])
+def test_masl_takes_over_from_a_loss_that_starts_from_random_weights(name):
+    recipe = read_recipe(name)
+    assert [recipe.loss_of(phase) for phase in recipe.phases] == ["dice_ce", "masl"]
+    assert recipe.phases[0].epochs < recipe.phases[1].epochs
+
+
+def test_a_loss_that_is_asked_for_is_every_phases_unless_they_name_their_own():
+    asked = with_changes(read_recipe("polyp"), {"loss": "masl"}, {})
+    assert [asked.loss_of(phase) for phase in asked.phases] == ["masl", "masl"]
+    phases = (Phase(96, 1, 2, 0.001, "dice_ce"), Phase(96, 1, 2, 0.001))
+    given = with_changes(read_recipe("polyp"), {"loss": "masl", "phases": phases}, {})
+    assert [given.loss_of(phase) for phase in given.phases] == ["dice_ce", "masl"]
+
+
 def test_masl_weights_learn_slowly_or_not_at_all():
     from types import SimpleNamespace
 
     from s2m_edge.train.module import SegmentationModule
 
-    recipe = with_changes(read_recipe("polyp"), {}, {"size": 96, "learning_rate": 0.01})
+    recipe = with_changes(read_recipe("polyp"), {"loss": "masl"}, {"size": 96, "learning_rate": 0.01})
     module = SegmentationModule(recipe, recipe.phases[0])
     module._trainer = SimpleNamespace(estimated_stepping_batches=1000)  # type: ignore[assignment]
     configured = module.configure_optimizers()
