@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2m_edge.config import S2MNetConfig
+from s2m_edge.contract import CONTRACT_FILE
 from s2m_edge.errors import CheckpointError
 from s2m_edge.files import file_sha256, write_bytes
 
@@ -175,6 +176,13 @@ def quantized_counterpart(header: CheckpointHeader) -> Path | None:
             if origin.get("sha256") == header.sha256:
                 return path
     return None
+
+
+def locate_model(path: str | Path | None = None) -> Path:
+    """A bundle's folder as it is; whatever else is given, a checkpoint's file as `locate_checkpoint` finds it."""
+    if path is not None and (Path(path) / CONTRACT_FILE).is_file():
+        return Path(path)
+    return locate_checkpoint(path)
 
 
 def read_header(path: str | Path | None = None) -> CheckpointHeader:

@@ -107,17 +107,15 @@ def _open(
     """
     from dataclasses import replace
 
-    from s2m_edge.checkpoint import locate_checkpoint
+    from s2m_edge.checkpoint import locate_model
     from s2m_edge.cli import console
-    from s2m_edge.contract import CONTRACT_FILE
     from s2m_edge.devices import choose_device
     from s2m_edge.errors import CheckpointError, ConfigurationError
     from s2m_edge.targets.bundle import open_bundle
     from s2m_edge.targets.evaluation.predictors import bundle_predictor, checkpoint_predictor
 
     header: CheckpointHeader | None = None
-    if not (model / CONTRACT_FILE).is_file():
-        model = locate_checkpoint(model)
+    model = locate_model(model)
     if not model.exists():
         raise CheckpointError(
             f"there is no checkpoint or bundle {model}", "Give a .safetensors file, or a folder of s2m-edge export."

@@ -16,9 +16,11 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Say what a checkpoint or a bundle is: network, data, figures, hashes."""
+    from s2m_edge.checkpoint import locate_model
     from s2m_edge.cli import console
 
-    values = _describe_bundle(path) if path is not None and path.is_dir() else _describe_checkpoint(path)
+    path = locate_model(path)
+    values = _describe_bundle(path) if path.is_dir() else _describe_checkpoint(path)
     if as_json:
         console.print_json(values)
         return
@@ -32,7 +34,7 @@ def info(
     console.output.print(table, soft_wrap=False)
 
 
-def _describe_checkpoint(path: Path | None) -> dict[str, Any]:
+def _describe_checkpoint(path: Path) -> dict[str, Any]:
     from s2m_edge.checkpoint import read_header
     from s2m_edge.contract import INTENDED_USE, NOTICE
 

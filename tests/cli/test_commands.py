@@ -146,6 +146,12 @@ def test_info_describes_checkpoints_and_bundles(run, small_checkpoint, onnx_bund
     assert "Research use only" in run("info", onnx_bundle)[1]
 
 
+def test_info_is_of_the_bundled_checkpoint_also_beside_a_folder_of_its_name(run, tmp_path, monkeypatch):
+    (tmp_path / "vessel").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert json.loads(run("info", "vessel", "--json")[1])["kind"] == "checkpoint"
+
+
 def test_doctor_says_what_is_here_and_what_would_get_the_rest(run, monkeypatch):
     import s2m_edge.versions as versions
 
