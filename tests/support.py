@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,3 +112,9 @@ def runs_avx2() -> bool:
     path = Path("/proc/cpuinfo")
     words = set(path.read_text().split()) if path.is_file() else set()
     return {"avx2", "fma", "f16c"} <= words
+
+
+def metric_rows(report: Path) -> list[dict[str, str]]:
+    """The rows of metrics.csv in the folder of a report."""
+    with (report / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -39,3 +39,12 @@ def onnx_bundle(small_checkpoint: Path, polyp_images: list[Path], tmp_path_facto
         )
     assert not caught.value.code
     return folder / "exports" / "small-onnx-float32"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch) -> Path:
+    """An empty working folder."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

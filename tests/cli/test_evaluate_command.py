@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -16,7 +15,9 @@ from s2m_edge.contract import DEFAULT_THRESHOLD
 from s2m_edge.imaging.read import read_image, read_mask
 from s2m_edge.samples import sample_images, sample_mask
 from s2m_edge.targets.evaluation.metrics import DEFAULT_TOLERANCE
-from support import assert_one_line_error, lively_network, write_image_folder
+from support import assert_one_line_error, lively_network, metric_rows, write_image_folder
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 THRESHOLD = 0.9  # near which the small checkpoint's answers lie
 
@@ -27,15 +28,6 @@ def data(tmp_path: Path) -> Path:
     rows = [(image, sample_mask(image), "test") for image in sample_images("polyp")]
     folder = write_image_folder(tmp_path / "polyps", rows)
     assert len(rows) == 3
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch) -> Path:
-    """An empty working folder."""
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
     return folder
 
 
@@ -53,18 +45,13 @@ def relabel(data: Path, label: int) -> None:
         Image.fromarray((read_mask(path) > 127).astype(np.uint8) * np.uint8(label)).save(path)
 
 
-def rows_of(report: Path) -> list[dict[str, str]]:
-    with (report / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_a_checkpoint_is_scored_and_its_report_written(run, small_checkpoint, data, elsewhere):
     code, out, err = run("evaluate", small_checkpoint, "--data", data)
     assert code == 0, err
     report = elsewhere / "evaluation" / "small-test"
     assert sorted(path.name for path in report.iterdir()) == ["metrics.csv", "metrics.json", "worst.png"]
     values = json.loads((report / "metrics.json").read_text())
-    dice = [float(row["dice"]) for row in rows_of(report)]
+    dice = [float(row["dice"]) for row in metric_rows(report)]
     assert len(dice) == 3
     assert values["metrics"]["dice"]["mean"] == pytest.approx(np.mean(dice), abs=1e-5)
     assert values["model"]["checkpoint"]["sha256"] == read_header(small_checkpoint).sha256
@@ -98,7 +85,7 @@ def test_a_bundle_has_its_checkpoints_figures_and_those_of_the_masks_it_predicts
         "predict", onnx_bundle, data / "images", "--threshold", THRESHOLD, "--out", tmp_path / "predictions"
     )
     assert code == 0, err
-    for row in rows_of(tmp_path / onnx_bundle.stem):
+    for row in metric_rows(tmp_path / onnx_bundle.stem):
         mask = read_mask(tmp_path / "predictions" / f"{row['image']}-mask.png") > 127
         truth = read_mask(data / "masks" / f"{row['image']}.png") > 127
         dice = 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
@@ -129,7 +116,7 @@ def test_several_classes_are_reported_apart(run, three_classes, data, tmp_path):
     relabel(data, 2)
     code, out, err = run("evaluate", three_classes, "--data", data, "--out", tmp_path / "report")
     assert code == 0, err
-    assert [row["class"] for row in rows_of(tmp_path / "report")] == ["ventricle", "muscle"] * 3
+    assert [row["class"] for row in metric_rows(tmp_path / "report")] == ["ventricle", "muscle"] * 3
     values = json.loads((tmp_path / "report" / "metrics.json").read_text())
     first, second = values["classes"]
     assert (first["name"], first["images_with_truth"]) == ("ventricle", 0)
@@ -207,68 +194,6 @@ def test_a_bundle_has_its_own_size_and_no_provenance_of_its_own(run, onnx_bundle
     arguments = ("evaluate", onnx_bundle, "--data", data)
     assert_one_line_error(*run(*arguments, "--size", 128), "a bundle has the size that it was exported for", "--size")
     assert_one_line_error(*run(*arguments, "--record"), "only a checkpoint", "--record")
-
-
-@pytest.fixture
-def fundus(tmp_path: Path) -> Path:
-    """One test image in DRIVE's layout, whose published field of view is its left half."""
-    root, size = tmp_path / "drive", 96
-    rng = np.random.default_rng(0)
-    field = np.zeros((size, size), np.uint8)
-    field[:, : size // 2] = 255
-    files = {
-        "images/01_test.tif": rng.integers(0, 256, (size, size, 3), dtype=np.uint8),
-        "1st_manual/01_manual1.gif": (rng.random((size, size)) < 0.5).astype(np.uint8) * np.uint8(255),
-        "mask/01_test_mask.gif": field,
-    }
-    for name, pixels in files.items():
-        path = root / "test" / name
-        path.parent.mkdir(parents=True)
-        Image.fromarray(pixels).save(path)
-    return root
-
-
-@pytest.mark.parametrize("kind", ["checkpoint", "bundle"])
-def test_a_retinal_data_set_is_scored_inside_its_field_of_view(
-    run, small_checkpoint, onnx_bundle, fundus, elsewhere, kind
-):
-    model = small_checkpoint if kind == "checkpoint" else onnx_bundle
-    code, out, err = run("evaluate", model, "--data", fundus, "--preset", "drive", "--field-of-view")
-    assert code == 0, err
-    assert "1 images, inside the field of view (1 published; 50% of an image)" in out
-    report = elsewhere / "evaluation" / f"{model.stem}-test-field-of-view"
-    values = json.loads((report / "metrics.json").read_text())
-    assert values["settings"]["field_of_view"] == {"published": 1, "estimated": 0, "mean_share": 0.5}
-    row = rows_of(report)[0]
-    truth = read_image(fundus / "test" / "1st_manual" / "01_manual1.gif")[:, :48, 0] > 127
-    assert int(row["truth_pixels"]) == truth.sum()
-    assert int(row["predicted_pixels"]) <= int(row["field_of_view_pixels"]) == 96 * 48
-
-
-def test_figures_inside_the_field_of_view_are_recorded_beside_the_others(run, small_checkpoint, fundus, tmp_path):
-    path = tmp_path / "copy.safetensors"
-    shutil.copyfile(small_checkpoint, path)
-    for options in ((), ("--field-of-view",)):
-        code, _, err = run("evaluate", path, "--data", fundus, "--preset", "drive", "--record", *options)
-        assert code == 0, err
-    provenance = read_header(path).provenance
-    assert provenance["test_dice"] != provenance["test_dice_field_of_view"]
-
-
-@pytest.mark.parametrize(
-    ("field", "words"),
-    [
-        (np.zeros((96, 96), np.uint8), ("is empty", "leave --field-of-view out")),
-        (np.full((40, 50), 255, np.uint8), ("is 50 x 40 pixels", "96 x 96")),
-        (np.full((96, 96), 3, np.uint8), ("labels up to 3",)),
-    ],
-    ids=["empty", "other size", "labels"],
-)
-def test_a_field_of_view_that_does_not_fit_stops_with_one_line(run, small_checkpoint, fundus, elsewhere, field, words):
-    Image.fromarray(field).save(fundus / "test" / "mask" / "01_test_mask.gif")
-    refused = run("evaluate", small_checkpoint, "--data", fundus, "--preset", "drive", "--field-of-view")
-    assert_one_line_error(*refused, "01_test_mask.gif", *words)
-    assert list(elsewhere.iterdir()) == []
 
 
 def test_the_cpu_is_the_default_also_where_there_is_a_gpu(run, small_checkpoint, data, tmp_path, monkeypatch):
@@ -421,4 +346,4 @@ def test_an_image_of_any_size_is_scored_in_it(run, small_checkpoint, data, tmp_p
             Image.fromarray(pixels).save(path)
     code, _, err = run("evaluate", small_checkpoint, "--data", data, "--out", tmp_path / "report")
     assert code == 0, err
-    assert {(row["width"], row["height"]) for row in rows_of(tmp_path / "report")} == {("352", "200")}
+    assert {(row["width"], row["height"]) for row in metric_rows(tmp_path / "report")} == {("352", "200")}
