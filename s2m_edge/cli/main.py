@@ -28,6 +28,7 @@ from s2m_edge.cli import (
 )
 from s2m_edge.errors import S2MEdgeError
 
+FAULT = 70  # sysexits.h, EX_SOFTWARE: a script must not take a fault of the program for a wrong request
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -79,7 +80,8 @@ def _interrupt(signal_number: int, frame: Any) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 a parity gate failed, 2 a wrong request, 130 interrupted.
+    """Run the command line and exit: 0 done, 1 a parity gate failed, 2 a wrong request, 70 a fault of
+    the program itself, 130 interrupted.
 
     No traceback reaches a user: every foreseen failure is an S2MEdgeError and prints as one line.
     """
@@ -108,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"unexpected {type(error).__name__} ({reason}). Please report it with the output of s2m-edge doctor.",
             markup=False,
         )
-        sys.exit(2)
+        sys.exit(FAULT)
     if code == INTERRUPTED:  # Typer turns Ctrl-C into this code by itself
         errors.print("interrupted; nothing was left half-written")
         # CPython notes a KeyboardInterrupt that passes through exec() of a text (torch.fx has such frames), and then

@@ -233,14 +233,14 @@ def test_a_bundle_from_a_newer_version_is_refused(run, onnx_bundle, polyp_images
     assert_one_line_error(*run("predict", tmp_path, polyp_images[0]), "newer", "Update s2m-edge")
 
 
-def test_an_unforeseen_failure_is_one_line_too(run, monkeypatch):
+def test_an_unforeseen_failure_is_one_line_too_and_no_wrong_request(run, monkeypatch):
     import s2m_edge.targets.registry as registry
 
     def broken(self):
         raise RuntimeError("first line\nsecond line")
 
     monkeypatch.setattr(registry.Target, "version", broken)
-    assert_one_line_error(*run("targets"), "unexpected RuntimeError", "first line", "doctor")
+    assert_one_line_error(*run("targets"), "unexpected RuntimeError", "first line", "doctor", expected=70)
 
 
 def test_a_missing_backend_names_the_command_that_gets_it(run, monkeypatch, small_checkpoint):
