@@ -10,8 +10,15 @@ from typing import Any, Literal
 
 import torch
 
-from s2m_edge.checkpoint import CheckpointHeader, load_model, save_quantized_checkpoint
-from s2m_edge.errors import CheckpointError, MissingBackendError
+from s2m_edge.checkpoint import (
+    CheckpointHeader,
+    figures_of,
+    load_model,
+    require_float,
+    save_quantized_checkpoint,
+    without_figures,
+)
+from s2m_edge.errors import MissingBackendError
 from s2m_edge.model import S2MNet
 from s2m_edge.quantize.agreement import mean_dice
 from s2m_edge.quantize.calibrate import calibrate
@@ -22,12 +29,6 @@ from s2m_edge.versions import tool_versions
 
 Method = Literal["ptq", "qat"]
 Notify = Callable[[str, int, int], None]
-
-
-def require_float(header: CheckpointHeader) -> None:
-    """Raise CheckpointError if the checkpoint is quantized already."""
-    if header.quantization is not None:
-        raise CheckpointError(f"{header.path} is quantized already", "Give the float checkpoint that it was made from.")
 
 
 def require_torchao() -> None:
@@ -73,13 +74,10 @@ def save_calibrated(
 def quantized_provenance(header: CheckpointHeader, images: CalibrationSet, method: Method) -> dict[str, Any]:
     """The float checkpoint's provenance, and where the int8 one comes from. Figures of the float network go under
     `float`: they are not this network's."""
-    measured = tuple(f"{split}_{what}" for split in ("val", "test") for what in ("dice", "images", "dice_per_class"))
-    figures = {key: value for key, value in header.provenance.items() if key.startswith(measured)}
-    kept = {key: value for key, value in header.provenance.items() if key not in figures}
     return {
-        **kept,
+        **without_figures(header.provenance),
         "method": method,
-        "float": {"file": header.path.name, "sha256": header.sha256, **figures},
+        "float": {"file": header.path.name, "sha256": header.sha256, **figures_of(header.provenance)},
         "calibration": images.provenance,
         "quantized_with": tool_versions(),
     }

@@ -46,6 +46,10 @@ BUNDLED_CHECKPOINTS |= {
 FILTER_SUFFIX = ".mixer.spectral.filter"
 
 
+FIGURES = ("validation_dice", *(f"{split}_{what}" for split in ("val", "test") for what in ("dice", "images")))
+"""How the provenance's entries begin that say how well these very weights do."""
+
+
 class ResampledFilterWarning(UserWarning):
     """A checkpoint was loaded at another resolution; its spectral filters were resampled over frequency."""
 
@@ -106,6 +110,16 @@ def record_provenance(path: Path, entries: Mapping[str, Any]) -> None:
     write_bytes(header.path, save(load_file(header.path), metadata=metadata))
 
 
+def figures_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a provenance that were measured on these weights, and are not true of others."""
+    return {key: value for key, value in provenance.items() if key.startswith(FIGURES)}
+
+
+def without_figures(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The other entries."""
+    return {key: value for key, value in provenance.items() if not key.startswith(FIGURES)}
+
+
 def save_quantized_checkpoint(
     path: Path, model: S2MNet, quantization: QuantizationConfig, provenance: Mapping[str, Any]
 ) -> None:
@@ -160,6 +174,12 @@ def locate_checkpoint(path: str | Path | None = None) -> Path:
     if path is None:
         return BUNDLED_CHECKPOINTS["polyp"]
     return Path(path) if Path(path).is_file() else BUNDLED_CHECKPOINTS.get(str(path), Path(path))
+
+
+def require_float(header: CheckpointHeader) -> None:
+    """Raise CheckpointError if the checkpoint is quantized already."""
+    if header.quantization is not None:
+        raise CheckpointError(f"{header.path} is quantized already", "Give the float checkpoint that it was made from.")
 
 
 def bundled_with_hash(sha256: str) -> Path | None:

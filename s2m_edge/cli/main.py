@@ -10,6 +10,7 @@ import typer
 
 from s2m_edge import __version__
 from s2m_edge.cli import (
+    average,
     benchmark,
     data,
     demo,
@@ -60,6 +61,7 @@ TRAINING, DEPLOYMENT, LOOKING = "Train and evaluate", "Deploy", "Look"
 
 app.add_typer(data.app, name="data", rich_help_panel=TRAINING)
 app.command("train", rich_help_panel=TRAINING)(train.train)
+app.command("average", rich_help_panel=TRAINING)(average.average)
 app.command("quantize", rich_help_panel=TRAINING)(quantize.quantize)
 app.command("sensitivity", rich_help_panel=TRAINING)(sensitivity.sensitivity)
 app.command("gate", rich_help_panel=TRAINING)(gate.gate)

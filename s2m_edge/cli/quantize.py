@@ -53,11 +53,11 @@ def quantize(
     weights and ranges, keeps the network closest to the float one on validation images, and an interrupted one goes on
     with --resume.
     """
-    from s2m_edge.checkpoint import QUANTIZED_SUFFIX, read_header
+    from s2m_edge.checkpoint import QUANTIZED_SUFFIX, read_header, require_float
     from s2m_edge.cli import console
     from s2m_edge.errors import ConfigurationError
     from s2m_edge.files import require_writable
-    from s2m_edge.quantize.quantize import require_float, require_torchao
+    from s2m_edge.quantize.quantize import require_torchao
 
     if method not in ("qat", "ptq"):
         raise ConfigurationError(f"there is no method {method!r}", "Choose --method qat or ptq.")
