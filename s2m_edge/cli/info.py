@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+LISTED = 20  # longer tables, say the hashes of all calibration images, are for programs
+
 
 def info(
     path: Annotated[
@@ -71,11 +73,34 @@ def _describe_bundle(path: Path) -> dict[str, Any]:
     return described
 
 
-def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            rows.extend(_flatten(value, f"{prefix}{key}."))
+def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Rows of dotted names and values. Of a table, say the phases of a training, each entry is a row,
+    and stands after the plain values."""
+    rows: list[tuple[str, str]] = []
+    for key, value in sorted(values.items(), key=lambda item: _is_table(item[1])):
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and len(value) > LISTED:
+            rows.append((name, f"{len(value)} entries, which --json prints"))
+        elif isinstance(value, dict):
+            rows.extend(_flatten(value, f"{name}."))
+        elif _is_table(value):
+            for number, entry in enumerate(value, 1):
+                nested = {inner: item for inner, item in entry.items() if isinstance(item, dict) or _is_table(item)}
+                own = "; ".join(f"{inner} {_text(item)}" for inner, item in entry.items() if inner not in nested)
+                rows.append((f"{name}.{number}", own))
+                rows.extend(_flatten(nested, f"{name}.{number}."))
         else:
-            rows.append((f"{prefix}{key}", value))
+            rows.append((name, _text(value)))
     return rows
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(entry) for entry in value) or "none"
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return str(value)
