@@ -44,8 +44,6 @@ BUNDLED_CHECKPOINTS |= {
 }
 """The checkpoints that come with the package; every command takes their names in place of a file."""
 FILTER_SUFFIX = ".mixer.spectral.filter"
-
-
 FIGURES = ("validation_dice", *(f"{split}_{what}" for split in ("val", "test") for what in ("dice", "images")))
 """How the provenance's entries begin that say how well these very weights do."""
 
@@ -116,7 +114,7 @@ def figures_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_figures(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """The other entries."""
+    """The other entries of a provenance: they stay true when the weights change."""
     return {key: value for key, value in provenance.items() if not key.startswith(FIGURES)}
 
 

@@ -1,4 +1,4 @@
-"""Fixtures: real pictures, and a small checkpoint."""
+"""Fixtures: real pictures, a small checkpoint, and the command line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores; th
 import pytest
 import torch
 
+from command_line import Run, command_line
 from s2m_edge.checkpoint import load_model, save_checkpoint
 from s2m_edge.model import S2MNet
 from support import lively_network
@@ -79,3 +80,18 @@ def small_quantized_checkpoint(
     path = tmp_path_factory.mktemp("quantized") / "small-int8.safetensors"
     save_calibrated(path, network, read_header(small_checkpoint), calibration, QuantizationConfig())
     return path
+
+
+@pytest.fixture
+def run(capsys, monkeypatch) -> Run:
+    """The command line, run in this process."""
+    return command_line(capsys, monkeypatch)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch) -> Path:
+    """An empty working folder."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

@@ -1,9 +1,9 @@
 """Averaging the weights of trained networks: one network out of several runs, as fast as each of them.
 
 Runs that start from the same weights end in one basin, and the mean of their weights is often more accurate than any of
-them ("model soups", Wortsman et al., ICML 2022). With a negative share what one training changed is carried over to
-another network ("task arithmetic", Ilharco et al., ICLR 2023): A + B - C adds to A what lies between C and B, for
-instance what C has learned at another resolution.
+them ("model soups", Wortsman et al., ICML 2022). With a negative factor what one training changed is carried over to
+another network ("task arithmetic", Ilharco et al., ICLR 2023): A + B - C adds to A what training changed from C to B,
+for instance at another resolution.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def average_checkpoints(shares: Sequence[Share], out: Path, *, size: int | None 
     if len(shares) < 2:
         raise ConfigurationError("one checkpoint is its own average", "Give at least two.")
     total = sum(share.factor for share in shares)
-    if abs(total - 1) > 1e-6:
+    if not abs(total - 1) <= 1e-6:  # not a number is no sum either
         raise ConfigurationError(f"the factors sum to {total:g}", "Choose such as sum to 1, for instance 1,1,-1.")
     headers = [read_header(share.checkpoint) for share in shares]
     _require_alike(headers)
@@ -90,12 +90,15 @@ def _require_alike(headers: Sequence[CheckpointHeader]) -> None:
             raise CheckpointError(
                 f"{header.path} has another layout than {first.path}", "Average networks of one layout, trained alike."
             )
-        names = header.provenance.get("class_names")
-        if names != first.provenance.get("class_names"):
+        if header.provenance.get("class_names") != first.provenance.get("class_names"):
             raise CheckpointError(
-                f"{header.path} was trained for {names}, {first.path} for {first.provenance.get('class_names')}",
+                f"{header.path} was trained for {_class_names(header)}, {first.path} for {_class_names(first)}",
                 "Average networks of the same classes.",
             )
+
+
+def _class_names(header: CheckpointHeader) -> str:
+    return ", ".join(header.provenance.get("class_names") or ()) or "classes without names"
 
 
 def _common_size(headers: Sequence[CheckpointHeader]) -> int:

@@ -82,8 +82,8 @@ def _interrupt(signal_number: int, frame: Any) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 a parity gate failed, 2 a wrong request, 70 a fault of
-    the program itself, 130 interrupted.
+    """Run the command line and exit: 0 done, 1 a parity gate or a training run failed, 2 a wrong
+    request, 70 a fault of the program itself, 130 interrupted.
 
     No traceback reaches a user: every foreseen failure is an S2MEdgeError and prints as one line.
     """

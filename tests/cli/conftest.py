@@ -1,4 +1,4 @@
-"""What the tests of the commands share: running one in this process, and a bundle."""
+"""What the tests of the commands share: a bundle."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Run, command_line
 from s2m_edge.cli.main import main
-
-
-@pytest.fixture
-def run(capsys, monkeypatch) -> Run:
-    return command_line(capsys, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +33,3 @@ def onnx_bundle(small_checkpoint: Path, polyp_images: list[Path], tmp_path_facto
         )
     assert not caught.value.code
     return folder / "exports" / "small-onnx-float32"
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch) -> Path:
-    """An empty working folder."""
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from command_line import Run, command_line
+from command_line import Run
 from s2m_edge.checkpoint import load_model, read_header, save_checkpoint
 from s2m_edge.errors import CheckpointError, ConfigurationError
 from s2m_edge.model import S2MNet
@@ -39,11 +39,6 @@ def trained(tmp_path: Path) -> Trained:
         return path
 
     return write
-
-
-@pytest.fixture
-def run(capsys, monkeypatch) -> Run:
-    return command_line(capsys, monkeypatch)
 
 
 def weights(path: Path, size: int | None = None) -> dict[str, torch.Tensor]:
@@ -143,6 +138,7 @@ def test_the_command_averages_evenly_unless_factors_are_given(run: Run, trained:
         (["--factors", "1"], "1 factors for 2 checkpoints"),
         (["--factors", "one,two"], "no list of numbers"),
         (["--factors", "0.5,0.6"], "sum to 1.1"),
+        (["--factors", "inf,-inf"], "sum to nan"),
         (["--size", "100"], "100"),
     ],
 )
@@ -155,10 +151,7 @@ def test_the_command_says_in_one_line_what_is_wrong(
     assert not out.exists()
 
 
-def test_one_checkpoint_and_a_missing_one_are_told_apart(run: Run, trained: Trained, tmp_path: Path, monkeypatch):
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
+def test_one_checkpoint_and_a_missing_one_are_told_apart(run: Run, trained: Trained, elsewhere: Path):
     assert_one_line_error(*run("average", trained("first")), "at least two")
     assert_one_line_error(*run("average", trained("first"), "missing.safetensors"), "there is no checkpoint")
     assert not list(elsewhere.iterdir())
