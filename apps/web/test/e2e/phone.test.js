@@ -81,6 +81,11 @@ test('everything fits, by day and at night, and can be touched', async () => {
         .filter(({ height }) => height < 36),
     );
     assert.deepEqual(small, []);
+    await page.locator('#install').evaluate((found) => /** @type {HTMLElement} */ (found).toggleAttribute('hidden', false));
+    const [title, buttons] = await Promise.all(['.brand h1', '.bar-end'].map((found) => page.locator(found).boundingBox()));
+    assert.ok(title && buttons);
+    assert.ok(title.height < 30, 'the name is broken into lines');
+    assert.ok(title.x + title.width <= buttons.x || title.y + title.height <= buttons.y, 'buttons lie on the name');
   } finally {
     await browser.close();
   }
