@@ -8,12 +8,11 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from s2m_edge.errors import ImageError
-from s2m_edge.model import S2MNet
-from s2m_edge.quantized.config import HIGHEST, LOWEST
-from s2m_edge.quantized.layers import activation_quantizers, rounding_off
+from s2m_edge.network.fake_quantized.config import HIGHEST, LOWEST
+from s2m_edge.network.fake_quantized.layers import activation_quantizers, rounding_off
 
 Progress = Callable[[int, int], None]
 
@@ -49,7 +48,7 @@ def observed_range(observer: torch.nn.Module) -> tuple[float, float]:
     return low, high
 
 
-def calibrate(network: S2MNet, images: Sequence[Tensor], progress: Progress = lambda done, total: None) -> None:
+def calibrate(network: nn.Module, images: Sequence[Tensor], progress: Progress = lambda done, total: None) -> None:
     """Set every scale and zero point of a fake-quantized network, in place.
 
     A range lies half way (TOWARDS_EXTREMES) between the one with the least squared rounding error (torchao's
@@ -58,7 +57,7 @@ def calibrate(network: S2MNet, images: Sequence[Tensor], progress: Progress = la
 
     Args:
         network: of `quantized_network`, eval mode.
-        images: each C x size x size, in [0, 1]; at least one.
+        images: each channels x height x width, normalised; at least one.
         progress: called with images done and in all.
 
     Raises:
@@ -66,7 +65,7 @@ def calibrate(network: S2MNet, images: Sequence[Tensor], progress: Progress = la
     """
     observer = histogram_observer()
     if not images:
-        raise ImageError("there are no images to calibrate with", "Give --data an image folder.")
+        raise ImageError("there are no images to calibrate with", "Give a folder of pictures.")
     chosen = [(name, q) for name, q in activation_quantizers(network) if q.mode == "quantize" and q.fixed is None]
     try:
         with rounding_off(network), torch.inference_mode():

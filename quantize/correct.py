@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from s2m_edge.model import S2MNet
-from s2m_edge.quantized.layers import QuantizedConv2d, quantized_convolutions, rounding_off
+from s2m_edge.network.fake_quantized.layers import QuantizedConv2d, quantized_convolutions, rounding_off
+from s2m_edge.network.model import S2MNet
 
 CORRECTION_IMAGES = 32
 """Images at most: all go through the network at once, 0.17 GB each at 352 x 352."""

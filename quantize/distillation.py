@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from s2m_edge.model import NetworkOutput, S2MNet
+from s2m_edge.network.fake_quantized import activation_quantizers
+from s2m_edge.network.model import S2MNet
 from s2m_edge.quantize.agreement import mean_dice
-from s2m_edge.quantized import activation_quantizers
+from s2m_edge.train.distillation.compare import divergence
+from s2m_edge.train.distillation.module import TaughtModule
+from s2m_edge.train.distillation.teachers import Teachers, TeachingNetwork
 from s2m_edge.train.losses import labels_from_logits
-from s2m_edge.train.module import SegmentationModule, channels_last
 from s2m_edge.train.recipe import Phase, Recipe
 
 FEATURE_SHARE = 0.1
@@ -22,30 +22,7 @@ SCALE_RATE, ZERO_POINT_RATE = 100.0, 2000.0
 of the rate: at 1e-6 a scale moves by at most 0.01 % in a step."""
 
 
-def divergence(logits: Tensor, taught: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of the float network's distribution from the other's, mean over pixels; at least 0.
-
-    Its gradient is that of the cross-entropy with the float network's probabilities.
-
-    Args:
-        logits, taught: B x classes x H x W, the second of the float network; one class is a sigmoid.
-    """
-    if logits.shape[1] == 1:
-        logits, taught = (torch.cat((F.logsigmoid(-x), F.logsigmoid(x)), dim=1) for x in (logits, taught))
-    else:
-        logits, taught = (x.log_softmax(dim=1) for x in (logits, taught))
-    return F.kl_div(logits, taught, reduction="none", log_target=True).sum(dim=1).mean()
-
-
-def feature_error(found: NetworkOutput, taught: NetworkOutput) -> Tensor:
-    """Mean over the blocks of the squared error of what they compute, as a share of its variance."""
-    errors = [
-        (a - b).square().mean() / b.var().clamp(min=1e-12) for a, b in zip(found.features, taught.features, strict=True)
-    ]
-    return torch.stack(errors).mean()
-
-
-class DistillingModule(SegmentationModule):
+class DistillingModule(TaughtModule):
     """Fine-tunes weights and activation ranges of a fake-quantized network.
 
     Logs `val_divergence` (negative, so that higher is closer), the mean over validation images, and `val_worst_moved`,
@@ -63,30 +40,13 @@ class DistillingModule(SegmentationModule):
         for module in network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0  # its noise would hide that of rounding
-        super().__init__(recipe, phase, network)
-        self.share = share
-        frozen = copy.deepcopy(teacher).eval().requires_grad_(False)  # a copy: the caller's stays as it is
-        frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._teachers: list[S2MNet] = [frozen]  # in a list, Lightning does not see it
+        super().__init__(recipe, phase, network, Teachers([teacher]), share, feature_factor=FEATURE_SHARE)
         self._divergences: list[Tensor] = []
         self._moved: list[float] = []
 
-    def teacher(self) -> S2MNet:
-        return self._teachers[0].to(self.device)
-
-    def training_loss(self, batch: dict[str, Any]) -> Tensor:
-        image = channels_last(batch["image"])
-        assert isinstance(self.network, S2MNet)
-        found = self.network.forward_with_features(image)
-        loss = torch.zeros((), device=image.device)
-        if self.share < 1:
-            loss = loss + (1.0 - self.share) * self.loss(found.logits, batch["mask"])
-        if self.share:
-            with torch.no_grad():
-                taught = self.teacher().forward_with_features(image)
-            compared = divergence(found.logits, taught.logits) + FEATURE_SHARE * feature_error(found, taught)
-            loss = loss + self.share * compared
-        return loss
+    def teacher(self) -> TeachingNetwork:
+        """The float network, where this module is."""
+        return self.teachers.networks[0].to(self.device)
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
         logits, taught = (self.predict_logits(batch["image"], net) for net in (self.network, self.teacher()))
@@ -101,9 +61,6 @@ class DistillingModule(SegmentationModule):
         self.log("val_divergence", -torch.stack(self._divergences).mean())
         self.log("val_worst_moved", min(self._moved))
         self._divergences, self._moved = [], []
-
-    def loss_figures(self) -> dict[str, float]:
-        return super().loss_figures() if self.share < 1 else {}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         learned = [quantizer.learned for _, quantizer in activation_quantizers(self.network)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,12 +18,14 @@ from torch import nn
 from s2m_edge.checkpoint import load_model, read_header, save_quantized_checkpoint
 from s2m_edge.errors import ConfigurationError
 from s2m_edge.files import require_writable, write_json
-from s2m_edge.model import S2MNet
+from s2m_edge.network.fake_quantized import QuantizationConfig, activation_quantizers, quantized_network
+from s2m_edge.network.model import S2MNet
 from s2m_edge.quantize.distillation import DistillingModule
-from s2m_edge.quantized import QuantizationConfig, activation_quantizers, quantized_network
+from s2m_edge.text_files import read_text
 from s2m_edge.train.allocator import keep_freed_memory
 from s2m_edge.train.callbacks import KeepBest, KeepState, SeedEachEpoch, ShowProgress
 from s2m_edge.train.data.module import ImageFolderData
+from s2m_edge.train.data.sample import parse_labelling
 from s2m_edge.train.fit import Machine, quiet_lightning, run_trainer, trainer_options
 from s2m_edge.train.recipe import Phase, Recipe
 
@@ -49,6 +52,7 @@ class FineTuning:
         loss: "masl" or "dice_ce".
         validation_images: at most so many are validated on, None for all.
         seed: of order, augmentation and dropout.
+        labels: what the masks hold, as `parse_labelling` reads it; None for plain labels.
     """
 
     checkpoint: str
@@ -62,12 +66,13 @@ class FineTuning:
     loss: str = "dice_ce"
     validation_images: int | None = None
     seed: int = 42
+    labels: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "every", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}", "It must be at least 1.")
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ConfigurationError(f"the learning rate is {self.learning_rate}", "It must be positive.")
         if not 0 <= self.distillation <= 1:
             raise ConfigurationError(f"the share of distillation is {self.distillation}", "It must lie in [0, 1].")
@@ -84,6 +89,10 @@ def begin(folder: Path, options: FineTuning) -> None:
         raise ConfigurationError(
             f"{folder} holds an unfinished fine-tuning", "Go on with it with --resume, or remove the folder."
         )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):  # all that is in it goes in the end
+        raise ConfigurationError(
+            f"{folder} is there, and is no fine-tuning", "Move it elsewhere, or choose another --out."
+        )
     require_writable(folder)
     write_json(folder / RUN_FILE, asdict(options))
 
@@ -98,8 +107,11 @@ def read_options(folder: Path) -> FineTuning:
     if not path.is_file() or not (folder / START_FILE).is_file():
         raise ConfigurationError(f"{folder} holds no fine-tuning to resume", "Check --out, or leave --resume out.")
     try:
-        return FineTuning(**json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
+        values = json.loads(read_text(path))
+        if not all(isinstance(values[name], str) for name in PLACES):
+            raise TypeError(f"{' and '.join(PLACES)} are no paths")
+        return FineTuning(**values)
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is damaged ({error})", "Remove the folder and start again.") from None
 
 
@@ -138,6 +150,7 @@ def finetune(folder: Path, options: FineTuning, recipe: Recipe, machine: Machine
         augmentation=recipe.augmentation,
         patches=recipe.patches,
         workers=machine.workers,
+        labelling=parse_labelling(options.labels),
     )
     settings = {key: value for key, value in asdict(options).items() if key not in PLACES}
 

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s2m_edge.config import S2MNetConfig
 from s2m_edge.errors import ImageError
 from s2m_edge.files import file_sha256
+from s2m_edge.imaging.intensity import Intensity
+from s2m_edge.imaging.read import DEFAULT_INTENSITY
+from s2m_edge.network.config import S2MNetConfig
+from s2m_edge.train.data.items import load_sample
 from s2m_edge.train.data.layouts import load_training_data
-from s2m_edge.train.data.module import load_sample
 from s2m_edge.train.data.patches import build_patch_sampler
-from s2m_edge.train.data.sample import Sample
+from s2m_edge.train.data.sample import Labelling, Sample
 
 DEFAULT_COUNT = 64
 MINIMUM_COUNT = 8
@@ -59,6 +61,8 @@ def read_calibration_set(
     preset: str | None = None,
     count: int = DEFAULT_COUNT,
     patches: bool = False,
+    intensity: Intensity = DEFAULT_INTENSITY,
+    labelling: Labelling | None = None,
 ) -> CalibrationSet:
     """Images of the training split, evenly spaced in its order; the same ones each time.
 
@@ -67,11 +71,13 @@ def read_calibration_set(
         config: of the network.
         count: how many at most.
         patches: one random window of the network's size of each at native resolution, for networks trained so.
+        intensity: how values of more than 8 bits become 8.
+        labelling: of the masks, instead of the preset's.
 
     Raises:
         ImageError: too few different images, no foreground in any, or a file that cannot be read or does not fit.
     """
-    samples = _spaced(load_training_data(data, preset)[0], count)
+    samples = _spaced(load_training_data(data, preset, labelling)[0], count)
     hashes = {sample.stem: file_sha256(sample.image) for sample in samples}
     different = len({(digest, sample.slice_index) for sample, digest in zip(samples, hashes.values(), strict=True)})
     if different < MINIMUM_COUNT:
@@ -80,7 +86,7 @@ def read_calibration_set(
             f"other images need at least {MINIMUM_COUNT}",
             "Give more images of the kind that the network was trained on.",
         )
-    images = tuple(_read(sample, config, patches, index) for index, sample in enumerate(samples))
+    images = tuple(_read(sample, config, patches, index, intensity) for index, sample in enumerate(samples))
     coverage = class_coverage(images, config.classes)
     if not any(entry["images"] for entry in coverage):
         raise ImageError(
@@ -99,11 +105,18 @@ def read_calibration_set(
 
 
 def read_validation_images(
-    data: Path, config: S2MNetConfig, *, preset: str | None = None, count: int, patches: bool = False
+    data: Path,
+    config: S2MNetConfig,
+    *,
+    preset: str | None = None,
+    count: int,
+    patches: bool = False,
+    intensity: Intensity = DEFAULT_INTENSITY,
+    labelling: Labelling | None = None,
 ) -> tuple[LabelledImage, ...]:
     """Images of the validation split, evenly spaced, read as the calibration images are."""
-    samples = _spaced(load_training_data(data, preset)[1], count)
-    return tuple(_read(sample, config, patches, index) for index, sample in enumerate(samples))
+    samples = _spaced(load_training_data(data, preset, labelling)[1], count)
+    return tuple(_read(sample, config, patches, index, intensity) for index, sample in enumerate(samples))
 
 
 def class_coverage(images: Sequence[LabelledImage], classes: int) -> list[dict[str, Any]]:
@@ -121,8 +134,10 @@ def _spaced(samples: Sequence[Sample], count: int) -> list[Sample]:
     return [samples[index] for index in np.linspace(0, len(samples) - 1, count).round().astype(int)]
 
 
-def _read(sample: Sample, config: S2MNetConfig, patches: bool, index: int) -> LabelledImage:
-    item: Any = load_sample(sample, config.size, config.in_channels, config.classes, native=patches)
+def _read(sample: Sample, config: S2MNetConfig, patches: bool, index: int, intensity: Intensity) -> LabelledImage:
+    item: Any = load_sample(
+        sample, config.size, config.in_channels, config.classes, native=patches, intensity=intensity
+    )
     if patches:
         sampler = build_patch_sampler(config.size)
         sampler.set_random_state(SEED + index)

@@ -19,12 +19,13 @@ from s2m_edge.checkpoint import (
     without_figures,
 )
 from s2m_edge.errors import MissingBackendError
-from s2m_edge.model import S2MNet
+from s2m_edge.installation import install_command
+from s2m_edge.network.fake_quantized import QuantizationConfig, quantized_network
+from s2m_edge.network.model import S2MNet
 from s2m_edge.quantize.agreement import mean_dice
 from s2m_edge.quantize.calibrate import calibrate
 from s2m_edge.quantize.correct import correct_biases
 from s2m_edge.quantize.images import CalibrationSet
-from s2m_edge.quantized import QuantizationConfig, quantized_network
 from s2m_edge.versions import tool_versions
 
 Method = Literal["ptq", "qat"]
@@ -36,7 +37,7 @@ def require_torchao() -> None:
     import importlib.util
 
     if importlib.util.find_spec("torchao") is None:
-        raise MissingBackendError("torchao is not installed", "pip install 's2m-edge[quantize]'")
+        raise MissingBackendError("torchao is not installed", install_command("quantize"))
 
 
 def calibrated_network(
@@ -77,7 +78,7 @@ def quantized_provenance(header: CheckpointHeader, images: CalibrationSet, metho
     return {
         **without_figures(header.provenance),
         "method": method,
-        "float": {"file": header.path.name, "sha256": header.sha256, **figures_of(header.provenance)},
+        "float": {"file": header.path.name, "weights_sha256": header.weights_sha256, **figures_of(header.provenance)},
         "calibration": images.provenance,
         "quantized_with": tool_versions(),
     }

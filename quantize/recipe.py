@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from s2m_edge.checkpoint import CheckpointHeader
 from s2m_edge.errors import ConfigurationError
+from s2m_edge.imaging.intensity import intensity_of
 from s2m_edge.train.recipe import LossName, Recipe, read_recipe, recipe_names
 
 DEFAULT_NAMES = ("foreground",)
@@ -31,5 +32,11 @@ def recipe_of(header: CheckpointHeader, loss: str | None = None) -> Recipe:
         raise ConfigurationError(f"there is no loss {loss!r}", "Choose --loss masl or dice_ce.")
     chosen: LossName = own if loss is None else ("masl" if loss == "masl" else "dice_ce")
     return replace(
-        base, class_names=names, in_channels=config.in_channels, loss=chosen, layout=config.layout, average_decay=0.0
+        base,
+        class_names=names,
+        in_channels=config.in_channels,
+        intensity=intensity_of(provenance),
+        loss=chosen,
+        layout=config.layout,
+        average_decay=0.0,
     )

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s2m_edge.contract import NOTICE
-from s2m_edge.model import S2MNet, probabilities_from_logits
+from s2m_edge.deploy.activation import probabilities_from_logits
+from s2m_edge.network.fake_quantized import QuantizationConfig
+from s2m_edge.network.fake_quantized.config import block_names
+from s2m_edge.network.fake_quantized.network import set_blocks
+from s2m_edge.network.model import S2MNet
+from s2m_edge.notice import NOTICE
 from s2m_edge.quantize.agreement import mean_dice
 from s2m_edge.quantize.images import CalibrationSet, LabelledImage
-from s2m_edge.quantized import QuantizationConfig
-from s2m_edge.quantized.config import block_names
-from s2m_edge.quantized.network import set_blocks
 from s2m_edge.train.losses import labels_from_logits
 from s2m_edge.versions import tool_versions
 
@@ -88,7 +89,7 @@ def measure_sensitivity(
 
 def _exists(network: S2MNet, name: str) -> bool:
     """Whether quantizing a block changes anything in this layout."""
-    from s2m_edge.quantized.layers import activation_quantizers
+    from s2m_edge.network.fake_quantized.layers import activation_quantizers
 
     set_blocks(network, {name})
     return any(quantizer.mode == "quantize" for _, quantizer in activation_quantizers(network))

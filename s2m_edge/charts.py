@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from s2m_edge.errors import ConfigurationError, MissingBackendError
 from s2m_edge.files import write_bytes
+from s2m_edge.installation import install_command
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +30,7 @@ def require_drawable(path: Path) -> None:
     if path.suffix.lower() not in CHART_SUFFIXES:
         raise ConfigurationError(f"{path} is no chart's name", f"End it with {' or '.join(CHART_SUFFIXES)}.")
     if importlib.util.find_spec("matplotlib") is None:
-        raise MissingBackendError("matplotlib is not installed", "pip install 's2m-edge[benchmark]'")
+        raise MissingBackendError("matplotlib is not installed", install_command("benchmark"))
 
 
 def write_figure(path: Path, draw: Callable[[], Figure], font_size: float, dots_per_inch: int) -> None:
@@ -43,6 +44,6 @@ def write_figure(path: Path, draw: Callable[[], Figure], font_size: float, dots_
     suffix = path.suffix.lower()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "s2m-edge", "font.size": font_size}):
         buffer = io.BytesIO()
-        metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
+        metadata = {"Date": None, "Creator": "s2m-edge"} if suffix == ".svg" else {"Software": "s2m-edge"}
         draw().savefig(buffer, format=suffix[1:], dpi=dots_per_inch, metadata=metadata)
     write_bytes(path, buffer.getvalue())

@@ -10,39 +10,40 @@ int8 artifact derives from this one file.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s2m_edge.config import S2MNetConfig
-from s2m_edge.contract import CONTRACT_FILE
+from s2m_edge.bundled import ASSETS, BUNDLED_CHECKPOINTS, QUANTIZED_SUFFIX
+from s2m_edge.deploy.claims import require_held
+from s2m_edge.deploy.contract import CONTRACT_FILE
+from s2m_edge.deploy.precision import PRECISION_ROWS, Precision, require_fitting_precision
+from s2m_edge.deploy.spec import NetworkSpec, tensors_hash, window_of
 from s2m_edge.errors import CheckpointError
 from s2m_edge.files import file_sha256, write_bytes
+from s2m_edge.imaging.classes import default_classes
+from s2m_edge.imaging.intensity import intensity_of
+from s2m_edge.network.config import S2MNetConfig
+from s2m_edge.texts import printable
 
 if TYPE_CHECKING:
     import torch
 
-    from s2m_edge.model import S2MNet
-    from s2m_edge.quantized import QuantizationConfig
+    from s2m_edge.network.fake_quantized import QuantizationConfig
+    from s2m_edge.network.model import S2MNet
 
 FORMAT = "s2m-edge-checkpoint"
 FORMAT_VERSION = 1
 QUANTIZED_FORMAT_VERSION = 2
-ASSETS = Path(__file__).parent / "assets"
-BUNDLED_CHECKPOINTS = {
-    "polyp": ASSETS / "checkpoints" / "s2mnet-polyp-352.safetensors",
-    "vessel": ASSETS / "checkpoints" / "s2mnet-vessel-256.safetensors",
-    "left-ventricle": ASSETS / "checkpoints" / "s2mnet-left-ventricle-256.safetensors",
-}
-QUANTIZED_SUFFIX = "-int8"
-BUNDLED_CHECKPOINTS |= {
-    f"{name}{QUANTIZED_SUFFIX}": path.with_stem(f"{path.stem}{QUANTIZED_SUFFIX}")
-    for name, path in BUNDLED_CHECKPOINTS.items()
-}
-"""The checkpoints that come with the package; every command takes their names in place of a file."""
+GUARD_SUFFIX = "-guard.safetensors"
+USED_ENTRIES = {"class_names": list, "domain": str, "fit": str, "float": dict, "phases": list, "recipe": str}
+"""Entries of a provenance that more is done with than showing them, and their kinds."""
 FILTER_SUFFIX = ".mixer.spectral.filter"
 FIGURES = ("validation_dice", *(f"{split}_{what}" for split in ("val", "test") for what in ("dice", "images")))
 """How the provenance's entries begin that say how well these very weights do."""
@@ -73,6 +74,15 @@ class CheckpointHeader:
     parameters: int
     quantization: dict[str, Any] | None = None
 
+    @cached_property
+    def weights_sha256(self) -> str:
+        """The network's identity: of its tensors, whatever else the file says. See `tensors_hash`.
+
+        Raises:
+            CheckpointError: the file cannot be read any more.
+        """
+        return tensors_hash(_read_tensors(self.path))
+
 
 def save_checkpoint(path: Path, model: S2MNet, provenance: Mapping[str, Any]) -> None:
     """Write `model` and its provenance; beside first, then renamed, so that no half-written file stays.
@@ -101,11 +111,45 @@ def record_provenance(path: Path, entries: Mapping[str, Any]) -> None:
         CheckpointError: missing, truncated, or not written by s2m-edge.
         OutputError: the file cannot be written.
     """
-    from safetensors.torch import load_file, save
-
     header = read_header(path)
+    write_bytes(header.path, with_provenance(header, entries))
+
+
+def with_provenance(header: CheckpointHeader, entries: Mapping[str, Any]) -> bytes:
+    """The content of a checkpoint's file with entries added to its provenance; the file stays as it is.
+
+    Raises:
+        CheckpointError: the file is not the one any more that `header` is of, or cannot be read.
+    """
+    from safetensors.torch import load, save
+
+    content = _same_content(header)
     metadata = _metadata(header.config, {**header.provenance, **entries}, header.quantization)
-    write_bytes(header.path, save(load_file(header.path), metadata=metadata))
+    return save(load(content), metadata=metadata)
+
+
+def require_unchanged(header: CheckpointHeader) -> None:
+    """Raise CheckpointError unless a checkpoint's file is the one that `header` is of."""
+    _same_content(header)
+
+
+def _same_content(header: CheckpointHeader) -> bytes:
+    try:
+        content = header.path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"{header.path} cannot be read any more ({error.strerror or error})", "Put it back."
+        ) from None
+    if hashlib.sha256(content).hexdigest() != header.sha256:
+        raise CheckpointError(
+            f"{header.path} was changed while it was in use (SHA-256 differs)", "Run the command again."
+        )
+    return content
+
+
+def is_bundled(path: Path) -> bool:
+    """Whether a file is one that came with the package."""
+    return path.resolve().is_relative_to(ASSETS.resolve())
 
 
 def figures_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +177,7 @@ def save_quantized_checkpoint(
     import torch
     from safetensors.torch import save
 
-    from s2m_edge.quantized.layers import quantized_convolutions
+    from s2m_edge.network.fake_quantized.layers import quantized_convolutions
 
     integers = {f"{name}.weight": layer.integers() for name, layer in quantized_convolutions(model) if layer.enabled}
     tensors: dict[str, torch.Tensor] = {}
@@ -180,10 +224,10 @@ def require_float(header: CheckpointHeader) -> None:
         raise CheckpointError(f"{header.path} is quantized already", "Give the float checkpoint that it was made from.")
 
 
-def bundled_with_hash(sha256: str) -> Path | None:
-    """The bundled checkpoint that has this SHA-256, or None."""
+def bundled_with_weights(sha256: str) -> Path | None:
+    """The bundled checkpoint whose weights have this SHA-256, or None."""
     files = (path for path in BUNDLED_CHECKPOINTS.values() if path.is_file())
-    return next((path for path in files if file_sha256(path) == sha256), None)
+    return next((path for path in files if read_header(path).weights_sha256 == sha256), None)
 
 
 def quantized_counterpart(header: CheckpointHeader) -> Path | None:
@@ -191,16 +235,35 @@ def quantized_counterpart(header: CheckpointHeader) -> Path | None:
     for name, path in BUNDLED_CHECKPOINTS.items():
         if name.endswith(QUANTIZED_SUFFIX) and path.is_file():
             origin = read_header(path).provenance.get("float", {})
-            if origin.get("sha256") == header.sha256:
+            if origin.get("weights_sha256") == header.weights_sha256:
                 return path
     return None
 
 
+def guard_beside(header: CheckpointHeader) -> Path | None:
+    """The input guard that lies beside a checkpoint as NAME-guard.safetensors, or None; an int8 checkpoint has its
+    float form's, which was trained on the same pictures."""
+    stem = header.path.stem
+    names = [stem] if header.quantization is None else [stem, stem.removesuffix(QUANTIZED_SUFFIX)]
+    places = [header.path.with_name(f"{name}{GUARD_SUFFIX}") for name in names]
+    return next((place for place in places if place.is_file()), None)
+
+
 def locate_model(path: str | Path | None = None) -> Path:
-    """A bundle's folder as it is; whatever else is given, a checkpoint's file as `locate_checkpoint` finds it."""
+    """A bundle's folder as it is; whatever else is given, a checkpoint's file as `locate_checkpoint` finds it.
+
+    Raises:
+        CheckpointError: there is nothing.
+    """
     if path is not None and (Path(path) / CONTRACT_FILE).is_file():
         return Path(path)
-    return locate_checkpoint(path)
+    found = locate_checkpoint(path)
+    if not found.exists():
+        raise CheckpointError(
+            f"there is no checkpoint or bundle {found}",
+            f"Give a .safetensors file, a folder of s2m-edge export, or one of {', '.join(BUNDLED_CHECKPOINTS)}.",
+        )
+    return found
 
 
 def read_header(path: str | Path | None = None) -> CheckpointHeader:
@@ -217,6 +280,12 @@ def read_header(path: str | Path | None = None) -> CheckpointHeader:
             f"there is no checkpoint {path}",
             f"Check the path, or name a bundled one: {', '.join(BUNDLED_CHECKPOINTS)}.",
         )
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise CheckpointError(
+            f"{path} has a name that is no UTF-8, which safetensors cannot open", "Rename it, or its folder."
+        ) from None
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -241,7 +310,14 @@ def read_header(path: str | Path | None = None) -> CheckpointHeader:
         version = int(metadata["format_version"])
         config_values, provenance = json.loads(metadata["config"]), json.loads(metadata["provenance"])
         quantization = json.loads(metadata["quantization"]) if "quantization" in metadata else None
-    except (KeyError, ValueError):
+        if not all(isinstance(values, dict) for values in (config_values, provenance, quantization or {})):
+            raise ValueError("no object")
+        for key, kind in USED_ENTRIES.items():
+            if not isinstance(provenance.get(key) or kind(), kind):
+                raise ValueError(key)
+        if not all(isinstance(name, str) for name in provenance.get("class_names") or ()):
+            raise ValueError("class_names")
+    except (KeyError, ValueError, RecursionError):
         raise CheckpointError(f"{path} has damaged metadata", "Copy the checkpoint again.") from None
     if version > QUANTIZED_FORMAT_VERSION:
         raise CheckpointError(
@@ -256,7 +332,7 @@ def read_header(path: str | Path | None = None) -> CheckpointHeader:
 def _resample_filters(
     tensors: dict[str, torch.Tensor], config: S2MNetConfig, new: S2MNetConfig
 ) -> dict[str, torch.Tensor]:
-    from s2m_edge.spectral import resample_filter
+    from s2m_edge.network.spectral import resample_filter
 
     resampled = dict(tensors)
     for stage in range(1, len(config.encoder_channels) + 1):
@@ -266,11 +342,67 @@ def _resample_filters(
     return resampled
 
 
+def checkpoint_for(path: str | Path | None, precision: Precision) -> CheckpointHeader:
+    """The checkpoint that an artifact of a precision is made from: the one that is named, or its bundled int8 form
+    where the precision takes a quantized network and a float one was named.
+
+    Raises:
+        CheckpointError: missing, truncated, or not written by s2m-edge.
+        CapabilityError: it is not of the kind that the precision takes.
+    """
+    header = read_header(path)
+    if PRECISION_ROWS[precision].quantized and header.quantization is None:
+        header = read_header(quantized_counterpart(header) or header.path)
+    require_fitting_precision(precision, header.quantization is not None, header.path.name)
+    return header
+
+
+def network_spec(header: CheckpointHeader, size: int | None = None) -> NetworkSpec:
+    """What a checkpoint's network says of itself.
+
+    Args:
+        size: input height and width in pixels; the checkpoint's own by default.
+    """
+    config = header.config
+    stem = header.path.stem if header.quantization is None else header.path.stem.removesuffix(QUANTIZED_SUFFIX)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._") or "network"
+    if size is not None and size != config.size:
+        config, name = replace(config, size=size), f"{name}-{size}"
+    return NetworkSpec(
+        name[-100:].lstrip("-._"),
+        height=config.size,
+        width=config.size,
+        channels=config.in_channels,
+        classes=default_classes(config.classes, tuple(header.provenance.get("class_names") or ())),
+        activation="sigmoid" if config.classes == 1 else "softmax",
+        window=window_of(header.provenance),
+        intensity=intensity_of(header.provenance),
+        architecture="S2M-Net",
+        layout=config.to_dict(),
+        provenance=header.provenance,
+        file=printable(header.path.name),
+        sha256=header.sha256,
+        weights_sha256=header.weights_sha256,
+    )
+
+
 def load_model(path: str | Path | None = None, *, size: int | None = None) -> S2MNet:
     """The network of a checkpoint, float32, on the CPU, in eval mode. Of an int8 checkpoint, the fake-quantized one.
 
     Args:
         path: a checkpoint, or the name of a bundled one; the one for polyps by default.
+        size: see `load_network`.
+
+    Raises:
+        CheckpointError, ConfigurationError: see `read_header` and `load_network`.
+    """
+    return load_network(read_header(path), size=size)
+
+
+def load_network(header: CheckpointHeader, *, size: int | None = None) -> S2MNet:
+    """The network of a checkpoint whose header was read: float32, on the CPU, in eval mode.
+
+    Args:
         size: input size in pixels; the checkpoint's own by default. At another one the spectral filters are resampled
             over frequency, with a `ResampledFilterWarning`: accuracy has to be measured again.
 
@@ -278,16 +410,10 @@ def load_model(path: str | Path | None = None, *, size: int | None = None) -> S2
         CheckpointError: missing, truncated, foreign, or its tensors do not fit its configuration.
         ConfigurationError: `size` is not a multiple of 32 from 96 up.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from s2m_edge.network.model import S2MNet
 
-    from s2m_edge.model import S2MNet
-
-    header = read_header(path)
-    try:
-        tensors = load_file(header.path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{header.path} cannot be read ({error})", "Copy the checkpoint again.") from None
+    require_held(lambda: S2MNet(header.config), header.parameters, header.path)
+    tensors = _read_tensors(header.path)
     if header.quantization is not None:
         return _load_quantized(header, tensors, size)
     tensors = {name: tensor.float() for name, tensor in tensors.items()}
@@ -305,12 +431,22 @@ def load_model(path: str | Path | None = None, *, size: int | None = None) -> S2
     return _with_tensors(S2MNet(config), tensors, header)
 
 
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error})", "Copy the checkpoint again.") from None
+
+
 def _load_quantized(header: CheckpointHeader, tensors: dict[str, torch.Tensor], size: int | None) -> S2MNet:
     """The fake-quantized network, its weights the rounded ones."""
     import torch
 
-    from s2m_edge.model import S2MNet
-    from s2m_edge.quantized import QuantizationConfig, quantized_network
+    from s2m_edge.network.fake_quantized import QuantizationConfig, quantized_network
+    from s2m_edge.network.model import S2MNet
 
     assert header.quantization is not None
     if size is not None and size != header.config.size:

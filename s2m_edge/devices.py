@@ -1,13 +1,19 @@
-"""Where PyTorch runs the reference, and in what precision: one place for every command that has `--device`."""
+"""What computes here: the cores of this machine, and where PyTorch runs the reference and in what precision."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from s2m_edge.errors import ConfigurationError
 
 DEVICES = ("auto", "cpu", "cuda")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_device(name: str) -> str:

@@ -14,22 +14,30 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from s2m_edge.errors import NativeBuildError
-from s2m_edge.files import publish_folder, staged_folder
+from s2m_edge.errors import NativeBuildError, OutputError
+from s2m_edge.files import FolderKind, exactly, publish_folder, refusal, require_writable, staged_folder
+from s2m_edge.processor import processor_flags
 
-KERNEL_FOLDER = Path(__file__).resolve().parent / "spectral" / "csrc"
+KERNEL_FOLDER = Path(__file__).resolve().parent / "network" / "spectral" / "csrc"
 """Where the spectral filter's header lies; every library includes it."""
+
+RECEPTIVE_FIELD_FOLDER = Path(__file__).resolve().parent / "network" / "receptive_field" / "csrc"
+"""Where the header of the MRF-SE block lies, which builds on the spectral filter's vectors."""
 
 _PREBUILT = Path(__file__).resolve().parent / "prebuilt"
 _SOURCES = ("CMakeLists.txt", "*.cpp", "*.hpp", "*.h", "*.cmake")
 BUILD_REMEDY = (
     "Install a C++17 compiler and CMake (Debian: apt install g++ cmake), or use --spectral matmul, which needs none."
 )
+CACHE_PLACE = "name another folder with S2M_EDGE_CACHE"
+_BUILD_BYTES = 8 * 2**20
+"""What a build needs at the very least."""
 
 
 @dataclass(frozen=True)
@@ -97,20 +105,28 @@ def find_library(library: NativeLibrary) -> Path | None:
 
 
 def require_buildable(library: NativeLibrary) -> None:
-    """Raise NativeBuildError unless the library is there, or a compiler and CMake are; builds nothing."""
+    """Raise NativeBuildError unless the library is there, or can be built and kept; builds nothing."""
+    if find_library(library) is not None:
+        return
     lacking = "C++ compiler" if find_compiler() is None else "CMake" if find_cmake() is None else ""
-    if lacking and find_library(library) is None:
+    if lacking:
         raise NativeBuildError(
             f"the native kernel {library.name} cannot be built: there is no {lacking} here", BUILD_REMEDY
         )
+    folder = cache_folder() / "native"
+    try:
+        require_writable(folder)
+    except OutputError as error:
+        raise _cache_error(library, error.cause) from None
+    _require_room(library, folder)
 
 
 def build_library(library: NativeLibrary) -> Path:
     """The library's file: prebuilt, cached, or built now.
 
     Raises:
-        NativeBuildError: no compiler or no CMake is there, or the build fails; the message names the first error.
-        OutputError: the cache cannot be written.
+        NativeBuildError: no compiler or no CMake is there, the build fails, or the cache cannot be written; the message
+            names the first error.
     """
     found = find_library(library)
     if found is not None:
@@ -120,14 +136,36 @@ def build_library(library: NativeLibrary) -> Path:
         lacking = "C++ compiler" if compiler is None else "CMake"
         raise NativeBuildError(f"{library.title} cannot be built: there is no {lacking} here", library.remedy)
     final = cache_folder() / "native" / f"{library.name}-{library_key(library)}"
-    with staged_folder(final) as stage:
-        built = _compile(library, compiler, cmake, stage / "build")
-        keep = stage / "keep"
-        keep.mkdir()
-        shutil.copy2(built, keep / library.file_name)
-        if not (final / library.file_name).is_file():  # another process may have been first; its file is the same
-            publish_folder(keep, final)
+    kind = FolderKind("a built library", lambda folder: [exactly(library.file_name)], CACHE_PLACE)
+    try:
+        with staged_folder(final, kind) as stage:
+            built = _compile(library, compiler, cmake, stage / "build")
+            keep = stage / "keep"
+            keep.mkdir()
+            shutil.copy2(built, keep / library.file_name)
+            if not (final / library.file_name).is_file():  # another process may have been first; its file is the same
+                publish_folder(keep, final, kind)
+    except OutputError as error:
+        raise _cache_error(library, error.cause) from None
     return final / library.file_name
+
+
+def _cache_error(library: NativeLibrary, cause: str) -> NativeBuildError:
+    return NativeBuildError(
+        f"{library.title} cannot be built: {cause}", f"See that it can be written to, or {CACHE_PLACE}."
+    )
+
+
+def _require_room(library: NativeLibrary, folder: Path) -> None:
+    """Raise NativeBuildError where the cache's `folder`, or that for temporary files, takes no more: a compiler says so
+    in many ways."""
+    for full, place in ((folder, CACHE_PLACE), (Path(tempfile.gettempdir()), "name another one with TMPDIR")):
+        refused = refusal(full, _BUILD_BYTES)
+        if refused is not None:
+            raise NativeBuildError(
+                f"{library.title} cannot be built: {full} takes no more ({refused.strerror})",
+                f"Make room there, or {place}.",
+            )
 
 
 def library_key(library: NativeLibrary) -> str:
@@ -151,13 +189,7 @@ def _prebuilt_folders() -> tuple[Path, ...]:
 @lru_cache(maxsize=1)
 def _machine() -> tuple[str, ...]:
     """What the code may be compiled for: system, architecture, and the processor's instruction sets."""
-    flags = ""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
-    except OSError:
-        pass
-    return platform.system(), platform.machine(), hashlib.sha256(flags.encode()).hexdigest()[:16]
+    return platform.system(), platform.machine(), hashlib.sha256(processor_flags().encode()).hexdigest()[:16]
 
 
 def _compile(library: NativeLibrary, compiler: str, cmake: str, folder: Path) -> Path:
@@ -168,21 +200,22 @@ def _compile(library: NativeLibrary, compiler: str, cmake: str, folder: Path) ->
         **library.definitions,
     }
     options = [f"-D{name}={value}" for name, value in definitions.items()]
-    _run([cmake, "-S", str(library.source), "-B", str(folder), *options], library)
+    _run([cmake, "-S", str(library.source), "-B", str(folder), *options], library, folder.parent)
     build = [cmake, "--build", str(folder), "--config", "Release", "--target", library.name, "--parallel", "2"]
-    _run(build, library)
+    _run(build, library, folder.parent)
     found = next(iter(sorted(folder.rglob(library.file_name))), None)
     if found is None:
         raise NativeBuildError(f"the build of {library.name} left no {library.file_name}", library.remedy)
     return found
 
 
-def _run(command: list[str], library: NativeLibrary) -> None:
+def _run(command: list[str], library: NativeLibrary, folder: Path) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:
         raise NativeBuildError(f"{command[0]} cannot be run ({error.strerror})", library.remedy) from None
     if done.returncode:
+        _require_room(library, folder)  # a full disk is no fault of the compiler
         lines = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
         reason = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no message")
         raise NativeBuildError(f"{library.title} does not build here ({reason[:300]})", library.remedy)

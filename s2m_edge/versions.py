@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import platform
+import re
+from functools import cache
 from importlib import metadata
 
 from s2m_edge import __version__
 
-REPORTED = (
-    "torch",
-    "numpy",
-    "coremltools",
-    "coreai-core",
-    "coreai-torch",
-    "executorch",
-    "openvino",
-    "onnx",
-    "onnxruntime",
-    "onnxscript",
-)
+OF_THE_WORKSHOP = ("dev", "docs")
+"""Extras that only those need who work on the toolkit itself."""
+
+NOT_REPORTED = (*OF_THE_WORKSHOP, "train", "teacher", "quantize", "benchmark", "desktop", "web")
+"""Extras of which no artifact and no figure depends."""
+
+
+@cache
+def pinned_requirements() -> tuple[tuple[str, str, str], ...]:
+    """Name, version and extra of every requirement of ours that is pinned exactly, each once; "" of a bare install.
+
+    The backends are, because parity is stated for the versions that were found to fit together. A new target's are here
+    because its extra names them.
+    """
+    pattern = re.compile(r"([A-Za-z0-9_.-]+)==([^;\s]+)\s*(?:;.*extra\s*==\s*[\"']([^\"']+)[\"'])?")
+    found: dict[str, tuple[str, str, str]] = {}
+    for text in metadata.requires("s2m-edge") or ():
+        match = pattern.match(text)
+        if match and match.group(3) not in OF_THE_WORKSHOP:
+            found.setdefault(match.group(1), (match.group(1), match.group(2), match.group(3) or ""))
+    return tuple(found.values())
 
 
 def installed_version(distribution: str) -> str | None:
@@ -31,7 +42,8 @@ def installed_version(distribution: str) -> str | None:
 
 def tool_versions() -> dict[str, str]:
     """Versions of s2m-edge, Python, the platform and the installed packages that take part."""
-    found = {name: version for name in REPORTED if (version := installed_version(name)) is not None}
+    named = [name for name, _, extra in pinned_requirements() if extra not in NOT_REPORTED]
+    found = {name: version for name in named if (version := installed_version(name)) is not None}
     return {
         "s2m-edge": __version__,
         "python": platform.python_version(),

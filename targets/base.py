@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import os
+import re
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s2m_edge.contract import SegmentClass
-from s2m_edge.errors import CapabilityError, LoweringError, S2MEdgeError
+from s2m_edge import interrupts
+from s2m_edge.deploy.interface import ARTIFACT_STEM, TensorInterface, Verdict
+from s2m_edge.deploy.precision import (
+    DEFAULT_PRECISION,
+    PRECISION_ROWS,
+    SPECTRAL_LOWERINGS,
+    Precision,
+    SpectralLowering,
+    require_fitting_precision,
+)
+from s2m_edge.deploy.spec import NetworkSpec
+from s2m_edge.errors import AnswerError, ImageError, LoweringError, S2MEdgeError, causes, in_one_line
+from s2m_edge.files import writing_failure
 from s2m_edge.imaging.preprocess import Preprocessing
-from s2m_edge.precision import Precision, SpectralLowering
 from s2m_edge.targets.registry import Target
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-    from s2m_edge.model import S2MNet
-
-ARTIFACT_STEM = "s2mnet"
-INPUT_NAME = "image"
-OUTPUT_NAME = "probabilities"
-
-Verdict = Literal["executed", "artifact parity", "converted, not executed"]
+UNSUPPORTED = re.compile(
+    r"(?i)not (?:yet )?(?:supported|implemented|registered|found|in core aten)|unsupported|cannot convert|missing"
+    r"|no (?:onnx function|decomposition|lowering|conversion|dispatch)"
+)
+OPERATORS = (re.compile(r"\b(?:aten|prims)(?:\.|::)(\w+)"), re.compile(r"(?i)unsupported (?:fx )?(?:node|op) (\w+)"))
+"""How backends name an operator that they do not know, the surest first."""
 
 
 @dataclass(frozen=True)
@@ -34,37 +47,31 @@ class LoweringRequest:
     """What to lower.
 
     Attributes:
-        model: the network, float32, CPU, eval mode; exporters must not change it.
+        network: any network whose output is logits; float32, CPU, eval mode; exporters must not change it.
+        spec: what it says of itself. Exporters that embed the preprocessing take it from here.
         precision: of the artifact.
-        spectral: how the spectral filter is lowered.
-        preprocessing: the contract's; exporters that embed it take scale, mean and standard deviation from here.
+        spectral: how spectral filters are lowered, where the network has any.
         metadata: short texts to store in the artifact where its format has a place (name, version, licence, notice).
-        classes: the foreground classes, for formats that can name and colour them.
     """
 
-    model: S2MNet
-    precision: Precision
-    spectral: SpectralLowering
-    preprocessing: Preprocessing
+    network: nn.Module
+    spec: NetworkSpec
+    precision: Precision = DEFAULT_PRECISION
+    spectral: SpectralLowering = SPECTRAL_LOWERINGS[0]
     metadata: Mapping[str, str] = field(default_factory=dict)
-    classes: tuple[SegmentClass, ...] = ()
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.spec.preprocessing
 
-@dataclass(frozen=True)
-class TensorInterface:
-    """How to feed the artifact.
+    @property
+    def quantized(self) -> bool:
+        """Whether the artifact computes in integers."""
+        return PRECISION_ROWS[self.precision].quantized
 
-    Attributes:
-        input_dtype: "uint8" where scale, mean and standard deviation are inside the artifact (the input is then the
-            fitted picture), "float32" where the caller normalises.
-        layout: axis order of the input; "image" for a Core ML image input (an RGB picture of the network's size).
-        input_name, output_name: of the artifact's tensors. The output is probabilities, 1 x classes x size x size.
-    """
-
-    input_dtype: Literal["uint8", "float32"]
-    layout: Literal["NCHW", "NHWC", "image"]
-    input_name: str = INPUT_NAME
-    output_name: str = OUTPUT_NAME
+    def example(self) -> Tensor:
+        """An image 1 x channels x height x width in [0, 1), the same each time, for tracing."""
+        return example_image(*self.spec.preprocessing.image_shape)
 
 
 class Exporter(ABC):
@@ -87,18 +94,6 @@ class Exporter(ABC):
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         """Write what `lower` returned to `path` (plus siblings with the same stem where the format needs them)."""
 
-    def lower_network(self, network: nn.Module, request: LoweringRequest) -> Any:
-        """The part of `lower` that knows nothing of S2M-Net: what `save` takes, of any network of the request's size.
-
-        Args:
-            network: gives logits B x classes x size x size of a normalised image; eval mode.
-            request: all but its model and its spectral lowering is read.
-
-        Raises:
-            CapabilityError: this target has no such part.
-        """
-        raise CapabilityError(f"the target {self.target.name} lowers S2M-Net only", "Choose another --target.")
-
     def export(self, request: LoweringRequest, folder: Path) -> Path:
         """Check the backend and the capability, lower, save.
 
@@ -111,35 +106,61 @@ class Exporter(ABC):
         Raises:
             MissingBackendError, CapabilityError: before anything heavy is imported.
             LoweringError: the backend failed.
+            OSError: the artifact could not be written.
+            KeyboardInterrupt: this command was asked to end, whatever the backend made of it.
         """
         self.target.require_backend()
         self.target.require_capability(request.precision, request.spectral)
         require_fitting_network(request)
-        request = replace(request, model=contiguous_network(request.model))
-        return self._write(lambda: self.lower(request), request, folder)
-
-    def export_network(self, network: nn.Module, request: LoweringRequest, folder: Path) -> Path:
-        """`export` for a network other than S2M-Net, see `lower_network`: without rewrites and without parity."""
-        self.target.require_backend()
-        return self._write(lambda: self.lower_network(network, request), request, folder)
-
-    def _write(self, lower: Callable[[], Any], request: LoweringRequest, folder: Path) -> Path:
+        request = replace(request, network=contiguous_network(request.network))
         path = folder / f"{ARTIFACT_STEM}{self.target.suffix}"
         try:
-            self.save(lower(), path, request)
-        except (S2MEdgeError, OSError):
+            lowered = self.lower(request)
+            interrupts.heed()
+            self.save(lowered, path, request)
+            interrupts.heed()
+        except S2MEdgeError as error:
+            interrupts.heed(error)
             raise
         except Exception as error:  # backends raise anything; the first line names the operator
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise LoweringError(
-                f"{self.target.title} could not lower the network ({type(error).__name__}: {reason})",
-                "Run s2m-edge doctor to compare the installed versions with the pinned ones.",
-            ) from error
+            interrupts.heed(error)
+            refused = writing_failure(error, folder, _size(request.network))
+            raise refused or lowering_failure(self.target, error) from error
         return path
 
 
-def contiguous_network(model: S2MNet) -> S2MNet:
-    """`model` itself, or a copy in NCHW where it was trained or timed in channels_last.
+def _size(network: nn.Module) -> int:
+    """Bytes of a network's parameters: what its artifact takes, about."""
+    return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
+
+
+def lowering_failure(target: Target, error: Exception) -> LoweringError:
+    """A backend's exception as ours: the operator that it could not lower, where it names one."""
+    operator = unsupported_operator("\n".join(str(cause) for cause in causes(error)))
+    if operator is not None:
+        return LoweringError(
+            f"{target.title} cannot lower the operator {operator} of this network",
+            "Replace it in the network, or choose another target: --target all tries all and keeps those that can.",
+        )
+    return LoweringError(
+        f"{target.title} could not lower the network ({in_one_line(error)})",
+        "Run s2m-edge doctor to compare the installed versions with the pinned ones.",
+    )
+
+
+def unsupported_operator(text: str) -> str | None:
+    """The operator that a backend's message says it does not know, or None."""
+    lines = [line for line in text.splitlines() if UNSUPPORTED.search(line)]
+    for pattern in OPERATORS:
+        for line in lines:
+            found = pattern.search(line)
+            if found is not None:
+                return found.group(1)
+    return None
+
+
+def contiguous_network(network: nn.Module) -> nn.Module:
+    """`network` itself, or a copy in NCHW where it was trained or timed in channels_last.
 
     The memory format of the weights belongs to the machine that trains. XNNPACK's passes refuse any but NCHW (1.5.1).
     """
@@ -147,31 +168,43 @@ def contiguous_network(model: S2MNet) -> S2MNet:
 
     import torch
 
-    if all(parameter.is_contiguous() for parameter in model.parameters()):
-        return model
-    return copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    if all(parameter.is_contiguous() for parameter in network.parameters()):
+        return network
+    return copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 def require_fitting_network(request: LoweringRequest) -> None:
-    """Raise CapabilityError unless the network is quantized exactly if the precision is int8."""
-    from s2m_edge.quantized import is_quantized
+    """Raise CapabilityError unless the network is quantized exactly if the precision is a quantized one."""
+    from s2m_edge.network.fake_quantized import is_quantized
 
-    require_fitting_precision(request.precision, is_quantized(request.model), "the network")
+    require_fitting_precision(request.precision, is_quantized(request.network), "the network")
 
 
-def require_fitting_precision(precision: Precision, quantized: bool, name: str) -> None:
-    """Raise CapabilityError unless a checkpoint or network called `name` can be lowered in a precision."""
-    if precision == "int8" and not quantized:
-        raise CapabilityError(
-            f"{name} is a float network, and --precision int8 lowers a quantized one",
-            "Make one with s2m-edge quantize, or name a bundled one: --checkpoint polyp-int8.",
-        )
-    if precision != "int8" and quantized:
-        raise CapabilityError(f"{name} is quantized", "Export it with --precision int8.")
+def example_image(channels: int, height: int, width: int) -> Tensor:
+    """An image 1 x channels x height x width in [0, 1), the same each time."""
+    import torch
+
+    return torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(0))
+
+
+_LOADING = threading.Lock()
+"""Runtimes register kernels and size their threads for the whole process while they load, and must not meet there."""
 
 
 class Runner(ABC):
-    """Loads a saved artifact afresh and predicts. Subclasses give `load` and `predict`.
+    """Loads a saved artifact afresh and predicts. Subclasses give `load` and `_predict`.
+
+    What `predict` promises, on every target:
+
+    - Threads may share a runner, and each gets its own picture's answer. Where the runtime serves several calls at once
+      (`parallel`) they are served at once; elsewhere they take turns.
+    - An answer is the caller's own: no later call changes it.
+    - A picture of another shape or type is refused. One that is read-only or not contiguous gets the same answer as its
+      contiguous copy. Nobody may write to a picture while its call runs.
+    - A call that fails raises one line, and leaves nothing behind for the next.
+    - A runner belongs to the process that opened it, as the runtimes' threads do; other processes open their own.
+
+    Runners may be opened by several threads too: they are loaded one after the other.
 
     Args:
         artifact: the saved artifact.
@@ -184,8 +217,10 @@ class Runner(ABC):
         verdict: what running it proves.
         remark: what the figures are of, where they are not the artifact's own.
         device: what it ran on, for reports.
+        parallel: whether several threads may be inside `_predict` at once.
     """
 
+    parallel: ClassVar[bool] = False
     verdict: Verdict = "executed"
     remark: str = ""
     device: str = "cpu"
@@ -200,15 +235,16 @@ class Runner(ABC):
     ) -> None:
         self.artifact, self.interface, self.preprocessing = artifact, interface, preprocessing
         self.precision, self.threads = precision, threads
+        self._turn = nullcontext() if self.parallel else threading.Lock()
+        self._process = os.getpid()
         try:
-            self.load()
+            with _LOADING:
+                self.load()
         except S2MEdgeError:
             raise
         except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise LoweringError(
-                f"{artifact} cannot be loaded ({type(error).__name__}: {reason})", "Export it again."
-            ) from error
+            interrupts.heed(error)
+            raise LoweringError(f"{artifact} cannot be loaded ({in_one_line(error)})", "Export it again.") from error
 
     @classmethod
     @abstractmethod
@@ -219,9 +255,51 @@ class Runner(ABC):
     def load(self) -> None:
         """Open the artifact with the runtime."""
 
-    @abstractmethod
+    @final
     def predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities classes x size x size, float32, of a fitted picture size x size x channels, uint8."""
+        """Probabilities outputs x height x width, float32, of a fitted picture height x width x channels, uint8.
+
+        Raises:
+            ImageError: the picture has another shape or type.
+            AnswerError: the runtime failed.
+            LoweringError: it was opened by another process.
+        """
+        picture = self._checked(fitted)
+        with self._turn:
+            try:
+                # Copied before the next call can have its turn: some runtimes answer in a buffer that they use again.
+                return np.array(self._predict(picture), dtype=np.float32, order="C")
+            except S2MEdgeError:
+                raise
+            except Exception as error:  # runtimes raise anything
+                raise AnswerError(
+                    f"the artifact failed while running ({in_one_line(error)})", "Export it again."
+                ) from error
+
+    def _checked(self, fitted: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture as every runtime takes it: contiguous and writable."""
+        if os.getpid() != self._process:  # the runtime's threads did not come along, and a call would wait forever
+            raise LoweringError(
+                f"{self.artifact} was opened by another process", "Open the bundle in the process that predicts."
+            )
+        expected = self.preprocessing.fitted_shape
+        if not isinstance(fitted, np.ndarray):
+            raise ImageError(
+                f"the picture is a {type(fitted).__name__}, not a numpy array", "Fit it with fit_to_network first."
+            )
+        if fitted.shape != expected or fitted.dtype != np.uint8:
+            raise ImageError(
+                f"the picture is {fitted.dtype} {fitted.shape}, not uint8 {expected}",
+                "Fit it with fit_to_network first.",
+            )
+        return fitted if fitted.flags.c_contiguous and fitted.flags.writeable else fitted.copy()
+
+    @abstractmethod
+    def _predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities as the runtime gives them, in its own buffer if it likes, of a picture that `predict` checked.
+
+        Where `parallel` is true, nothing in here may be shared by two calls, the buffer included.
+        """
 
     def observations(self) -> dict[str, Any]:
         """Anything a report should add, as JSON values (for instance the float16 peak)."""

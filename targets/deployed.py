@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from s2m_edge.deploy.activation import probabilities_from_logits
 from s2m_edge.imaging.preprocess import Preprocessing
-from s2m_edge.model import S2MNet, probabilities_from_logits
 
 
 class DeployedNetwork(nn.Module):
-    """Probabilities B x classes x size x size of an image B x channels x size x size.
+    """Probabilities B x outputs x height x width of an image B x channels x height x width.
 
     Args:
         network: the (rewritten) network.
@@ -36,13 +36,3 @@ class DeployedNetwork(nn.Module):
         if self.normalises:
             image = image * self.gain + self.offset
         return probabilities_from_logits(self.network(image))
-
-
-def example_input(model: S2MNet) -> Tensor:
-    """An input of the network's shape, for tracing."""
-    return example_image(model.config.in_channels, model.config.size)
-
-
-def example_image(channels: int, size: int) -> Tensor:
-    """An image 1 x channels x size x size in [0, 1), the same each time."""
-    return torch.rand(1, channels, size, size, generator=torch.Generator().manual_seed(0))

@@ -1,34 +1,53 @@
-"""Exporting: checkpoint to bundle, with the parity gate between lowering and publishing."""
+"""Exporting: a network and its specification to a bundle, with the parity gate between lowering and publishing."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from s2m_edge.checkpoint import QUANTIZED_SUFFIX
-from s2m_edge.contract import CONTRACT_FILE, INTENDED_USE, NOTICE, default_classes
-from s2m_edge.errors import OutputError, ParityError
-from s2m_edge.files import publish_folder, staged_folder, write_json
-from s2m_edge.imaging.preprocess import fit_to_network
-from s2m_edge.imaging.read import read_image
-from s2m_edge.precision import Precision, SpectralLowering
-from s2m_edge.reference import GOLDEN_FILE, record_golden, reference_device, write_golden
+from s2m_edge import interrupts
+from s2m_edge.deploy.bundle import Bundle, draft_contract, seal_contract
+from s2m_edge.deploy.bundle_files import BUNDLE
+from s2m_edge.deploy.contract import CONTRACT_FILE
+from s2m_edge.deploy.golden import GOLDEN_FILE, choose_golden, reference_device, write_golden
+from s2m_edge.deploy.guard import GUARD_FILE, read_guard, require_guard_fits
+from s2m_edge.deploy.precision import DEFAULT_PRECISION, Precision, SpectralForm, SpectralLowering
+from s2m_edge.deploy.soundness import require_sound_network
+from s2m_edge.errors import CapabilityError, LoweringError, ParityError, S2MEdgeError
+from s2m_edge.files import (
+    publish_folder,
+    require_replaceable,
+    require_writable,
+    staged_folder,
+    write_bytes,
+    write_json,
+)
+from s2m_edge.notice import INTENDED_USE, NOTICE
 from s2m_edge.targets.base import LoweringRequest
-from s2m_edge.targets.bundle import Bundle, make_contract, preprocessing_for
-from s2m_edge.targets.parity.measure import measure_parity
-from s2m_edge.targets.parity.report import PARITY_FILE, ParityReport
+from s2m_edge.targets.bundle_page import PAGE_FILE, bundle_page
+from s2m_edge.targets.measure.parity.measure import measure_parity
+from s2m_edge.targets.measure.parity.report import PARITY_FILE, ParityReport
+from s2m_edge.targets.quiet import quiet_copies
 from s2m_edge.targets.registry import Target
+from s2m_edge.train.data.presets import dataset_title
 from s2m_edge.versions import tool_versions
 
 if TYPE_CHECKING:
-    from s2m_edge.checkpoint import CheckpointHeader
-    from s2m_edge.model import S2MNet
+    from torch import nn
+
+    from s2m_edge.deploy.spec import NetworkSpec
 
 GOLDEN_COUNT = 3
 Notify = Callable[[str, int, int], None]
+
+
+def ignore_progress(step: str, done: int, total: int) -> None:
+    """A `Notify` that says nothing."""
 
 
 @dataclass(frozen=True)
@@ -48,96 +67,229 @@ class ExportResult:
     parity: ParityReport
 
 
-def bundle_name(header: CheckpointHeader, target: Target, size: int, precision: str, spectral: str) -> str:
-    """Folder name of a bundle: checkpoint, target and precision, and whatever is not the default."""
-    stem = header.path.stem
-    # The checkpoint's name says "int8" already; the bundle's says it once.
-    parts = [stem.removesuffix(QUANTIZED_SUFFIX) if precision == "int8" else stem, target.name, precision]
-    if size != header.config.size:
-        parts.insert(1, str(size))
-    if spectral != target.default_lowering:
+def bundle_name(spec: NetworkSpec, target: Target, precision: str, spectral: str) -> str:
+    """Folder name of a bundle: network, target and precision, and the spectral lowering where it is not the default."""
+    parts = [spec.name, target.name, precision]
+    if spectral not in (target.default_lowering, "none"):
         parts.append(spectral)
     return "-".join(parts)
 
 
-def require_replaceable(folder: Path, marker: str = CONTRACT_FILE, kind: str = "a bundle") -> None:
-    """Raise OutputError if `folder` holds something that would be lost: a folder of our `kind` has a file `marker`."""
-    occupied = folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / marker).is_file())
-    if occupied:
-        raise OutputError(f"{folder} exists and is not {kind}", "Remove it, or choose another place with --out.")
+def spectral_form(network: nn.Module, target: Target, asked: SpectralLowering | None) -> SpectralForm:
+    """How an artifact will hold the spectral filter: as asked, as the target does by default, or "none".
+
+    Raises:
+        CapabilityError: a lowering was asked for, and the network has no filter.
+    """
+    from s2m_edge.targets.rewrites.spectral import has_spectral_filters
+
+    if has_spectral_filters(network):
+        return asked or target.default_lowering
+    if asked is not None:
+        raise CapabilityError("the network has no spectral filter to lower", "Leave --spectral out.")
+    return "none"
+
+
+def require_exportable(targets: Sequence[Target], precision: Precision, spectral: SpectralLowering | None) -> None:
+    """Refuse what can be refused before any work: capability, backend, and a kernel that cannot be built here.
+
+    Raises:
+        CapabilityError, MissingBackendError, NativeBuildError: of the first target that cannot.
+    """
+    for target in targets:
+        lowering = spectral or target.default_lowering
+        target.require_capability(precision, lowering)
+        target.require_backend()
+        target.require_kernel(lowering)
+
+
+def failed_folder(out: Path) -> Path:
+    """Where the bundle is kept that breached its gate and was to become `out`."""
+    return out.with_name(f"{out.name}.failed")
+
+
+def require_free(out: Path) -> None:
+    """Raise OutputError if a bundle, or one that fails, could not take its place without a loss."""
+    for folder in (out, failed_folder(out)):
+        require_replaceable(folder, BUNDLE)
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[None]:
+    """A folder that can be written to, inside; if it and its parents were made for this and stay empty, they go again.
+
+    Raises:
+        OutputError: it cannot be made or written to.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        require_writable(folder)
+        yield
+    finally:
+        for place in made:
+            with suppress(OSError):  # what holds something stays
+                place.rmdir()
 
 
 def export_bundle(
     target: Target,
-    model: S2MNet,
-    header: CheckpointHeader,
+    network: nn.Module,
+    spec: NetworkSpec,
     *,
-    precision: Precision,
-    spectral: SpectralLowering,
+    precision: Precision = DEFAULT_PRECISION,
+    spectral: SpectralLowering | None = None,
     images: Sequence[Path],
     out: Path,
     limit: int | None = None,
-    notify: Notify = lambda step, done, total: None,
+    guard: Path | None = None,
+    notify: Notify = ignore_progress,
 ) -> ExportResult:
-    """Lower `model`, prove parity on `images` with the artifact reloaded, and publish the bundle as `out`.
+    """Lower `network`, prove parity on `images` with the artifact reloaded, and publish the bundle as `out`.
 
     Nothing appears at `out` unless the gates hold. An artifact that breaches one is kept as `out`.failed, to be
     examined; an interrupted export leaves nothing.
 
     Args:
-        model: loaded from `header`'s checkpoint, possibly at another size.
+        network: gives logits B x outputs x height x width; float32, CPU, eval mode.
+        spec: what it says of itself.
+        spectral: the target's default if left out; nothing of a network without spectral filters.
         images: real images, at least one.
         limit: how many of them the gate takes, see `measure_parity`.
+        guard: a file of `s2m-edge guard`, which becomes part of the bundle.
         notify: called with the step's name, images done and in all.
 
     Raises:
         CapabilityError, MissingBackendError, LoweringError, OutputError, ImageError: see their docstrings.
+        ConfigurationError: the network does not do what its specification says.
+        ContractError: the guard is damaged, or of another kind of picture.
         ParityError: a gate was breached.
     """
-    target.require_capability(precision, spectral)
-    target.require_backend()
-    require_replaceable(out)
-    preprocessing = preprocessing_for(model.config)
+    require_exportable([target], precision, spectral)
+    form = spectral_form(network, target, spectral)
+    require_free(out)
+    if guard is not None:
+        require_guard_fits(read_guard(guard), spec.channels, str(guard))
+    require_sound_network(network, spec)
+    spec = spec.of(network)
     exporter = target.make_exporter()
-    with staged_folder(out) as stage:
+    with output_folder(out.parent), staged_folder(out, BUNDLE) as stage:
         notify("lowering", 0, 0)
         began = time.perf_counter()
-        classes = default_classes(model.config.classes, tuple(header.provenance.get("class_names", ())))
-        request = LoweringRequest(model, precision, spectral, preprocessing, artifact_metadata(header), classes)
-        artifact = exporter.export(request, stage)
+        lowering: SpectralLowering = target.default_lowering if form == "none" else form
+        request = LoweringRequest(network, spec, precision, lowering, artifact_metadata(spec))
+        with quiet_copies():
+            artifact = exporter.export(request, stage)
         lowering_seconds = time.perf_counter() - began
-        contract = make_contract(target, exporter.interface, request, header, artifact)
-        write_json(stage / CONTRACT_FILE, contract.values)
-        pictures = [(path.name, fit_to_network(read_image(path), preprocessing)) for path in images[:GOLDEN_COUNT]]
-        golden = record_golden(model, pictures, preprocessing, contract.threshold)
-        stamp = {"device": reference_device(), "checkpoint_sha256": header.sha256, **tool_versions()}
+        contract = draft_contract(target.name, exporter.interface, spec, precision, form, artifact)
+        if guard is not None:
+            write_bytes(stage / GUARD_FILE, guard.read_bytes())
+        golden = choose_golden(network, spec, images, GOLDEN_COUNT)
+        stamp = {"device": reference_device(), "weights_sha256": spec.weights_sha256, **tool_versions()}
         write_golden(stage / GOLDEN_FILE, golden, stamp)
         report = measure_parity(
-            Bundle(stage, contract), model, images, lambda done, total: notify("parity", done, total), limit=limit
+            Bundle(stage, contract),
+            network,
+            spec,
+            images,
+            lambda done, total: notify("parity", done, total),
+            limit=limit,
         )
         write_json(stage / PARITY_FILE, report.to_dict())
+        write_bytes(stage / PAGE_FILE, bundle_page(contract, report, out.name, guarded=guard is not None).encode())
+        contract = seal_contract(contract, stage, parity_entry(report))
+        write_json(stage / CONTRACT_FILE, contract.values)
         try:
             report.require_passed()
         except ParityError as error:
-            failed = out.with_name(f"{out.name}.failed")
-            publish_folder(stage, failed)
+            failed = failed_folder(out)
+            publish_folder(stage, failed, BUNDLE)
             raise ParityError(
                 error.cause, f"Nothing was published; the artifact and its figures are in {failed}."
             ) from None
-        publish_folder(stage, out)
+        publish_folder(stage, out, BUNDLE)
     return ExportResult(out, contract.values["artifact"]["bytes"], lowering_seconds, report)
 
 
-def artifact_metadata(header: CheckpointHeader) -> dict[str, str]:
-    """Short texts for the formats that have a place for them."""
-    dataset = header.provenance.get("dataset", "unknown")
+def export_targets(
+    targets: Sequence[Target],
+    network: nn.Module,
+    spec: NetworkSpec,
+    *,
+    precision: Precision = DEFAULT_PRECISION,
+    spectral: SpectralLowering | None = None,
+    images: Sequence[Path],
+    out: Path,
+    limit: int | None = None,
+    guard: Path | None = None,
+    notify: Notify = ignore_progress,
+) -> tuple[list[ExportResult], list[S2MEdgeError]]:
+    """One bundle for each target, in the folder `out`. A target that fails does not keep the others from being made.
+
+    Everything that can be refused is refused before the first is lowered. Arguments as in `export_bundle`.
+
+    Returns:
+        What was published, and why the others were not: breached gates, and networks that a target cannot lower.
+    """
+    require_exportable(targets, precision, spectral)
+    with output_folder(out):
+        require_sound_network(network, spec)
+        folders = {
+            target.name: out / bundle_name(spec, target, precision, spectral_form(network, target, spectral))
+            for target in targets
+        }
+        for folder in folders.values():
+            require_free(folder)
+        results: list[ExportResult] = []
+        failures: list[S2MEdgeError] = []
+        for target in targets:
+            try:
+                result = export_bundle(
+                    target,
+                    network,
+                    spec,
+                    precision=precision,
+                    spectral=spectral,
+                    images=images,
+                    out=folders[target.name],
+                    limit=limit,
+                    guard=guard,
+                    notify=lambda step, done, total, name=target.name: notify(f"{name}, {step}", done, total),
+                )
+            except (ParityError, LoweringError) as error:  # the other targets are still worth having
+                interrupts.heed(error)
+                if len(targets) == 1:
+                    raise
+                failures.append(error)
+                continue
+            results.append(result)
+    return results, failures
+
+
+def parity_entry(report: ParityReport) -> dict[str, Any]:
+    """The contract's `parity`: the gate, and the worst of what was measured; a figure that is not finite is null."""
+    values = report.to_dict()
+    figures = {key: value for key, value in values["summary"].items() if isinstance(value, int | float)}
+    figures.pop("median_milliseconds", None)
     return {
-        "name": f"S2M-Net ({header.path.stem})",
-        "description": f"S2M-Net segmentation, trained on {dataset}. {NOTICE}",
+        "passed": values["passed"],
+        "verdict": values["verdict"],
+        "images": values["image_count"],
+        "images_with_foreground": values["images_with_foreground"],
+        "gate": values["gate"],
+        "figures": {key: value if math.isfinite(value) else None for key, value in figures.items()},
+    }
+
+
+def artifact_metadata(spec: NetworkSpec) -> dict[str, str]:
+    """Short texts for the formats that have a place for them."""
+    dataset = dataset_title(str(spec.provenance.get("dataset", "unknown")))
+    return {
+        "name": f"{spec.architecture} ({spec.name})",
+        "description": f"{spec.architecture} segmentation, trained on {dataset}. {NOTICE}",
         "notice": NOTICE,
         "intended_use": INTENDED_USE,
-        "checkpoint_sha256": header.sha256,
+        "weights_sha256": spec.weights_sha256,
         "s2m_edge_version": tool_versions()["s2m-edge"],
         "licence": "MIT (software); see the checkpoint's card for the data",
-        "classes": ",".join(header.provenance.get("class_names", ())),
+        "classes": ",".join(entry.name for entry in spec.classes),
     }

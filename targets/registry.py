@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, TypeVar
 
+from s2m_edge.deploy.precision import Precision, SpectralLowering
 from s2m_edge.errors import CapabilityError, MissingBackendError
+from s2m_edge.installation import install_command
 from s2m_edge.native import require_buildable
-from s2m_edge.precision import Precision, SpectralLowering
 
 if TYPE_CHECKING:
     from s2m_edge.targets.base import Exporter, Runner
@@ -26,7 +27,6 @@ class Lowering:
     Attributes:
         name: "matmul" (constant matrices, stock runtime) or "custom" (the op stays one node or composite).
         form: what the artifact holds, for people.
-        measured: the whole network's time beside the default's, which is why the default is what it is; for people.
         kernel: "module:function" of the native library that has to be built here; empty where none has.
         needs: what executes such an artifact, where the target's runtime alone does not; its verdict is "converted, not
             executed" elsewhere.
@@ -34,7 +34,6 @@ class Lowering:
 
     name: SpectralLowering
     form: str
-    measured: str = ""
     kernel: str = ""
     needs: str = ""
 
@@ -58,6 +57,9 @@ class Target:
         slow_runtime: why the runtime here is slow, where it is: its times say nothing of a device.
         gate_images: how many images the parity gate takes where nobody says; None: all that are given.
         machines: "system architecture" of the machines that the distribution exists for; empty: wherever pip finds it.
+        executed_on: systems that have the runtime, where artifacts can be made on others too; empty: wherever they can.
+        next_commands: what a user does with a bundle, "{bundle}" for its folder, each with what it does.
+        precision_notes: what whoever chooses a precision has to know, by precision.
     """
 
     name: str
@@ -72,9 +74,12 @@ class Target:
     runner: str
     runs_on: str
     parity_here: str
+    next_commands: tuple[tuple[str, str], ...]
     slow_runtime: str = ""
     gate_images: int | None = None
     machines: tuple[str, ...] = ()
+    executed_on: tuple[str, ...] = ()
+    precision_notes: Mapping[Precision, str] = field(default_factory=dict, hash=False)  # targets are keys of caches
 
     @property
     def default_lowering(self) -> SpectralLowering:
@@ -93,6 +98,10 @@ class Target:
         """Whether there is a distribution for this machine."""
         return not self.machines or f"{platform.system()} {platform.machine()}" in self.machines
 
+    def executes_here(self) -> bool:
+        """Whether artifacts are executed on this system, and not only made."""
+        return not self.executed_on or platform.system() in self.executed_on
+
     def take_for_gate(self, items: Sequence[Item], limit: int | None = None) -> Sequence[Item]:
         """The first `limit` of `items`; as many as this target's gate takes where it is None."""
         return items[: self.gate_images if limit is None else limit]
@@ -108,7 +117,7 @@ class Target:
         if self.version() is None:
             raise MissingBackendError(
                 f"the target {self.name} needs {self.distribution}, which is not installed",
-                f"Install it with: pip install 's2m-edge[{self.extra}]'.",
+                f"Install it with: {install_command(self.extra)}.",
             )
 
     def require_capability(self, precision: str, lowering: str) -> None:
@@ -146,6 +155,8 @@ def _load(path: str):  # noqa: ANN202 - a class named by data
     return getattr(import_module(module), name)
 
 
+PREDICT = ("s2m-edge predict {bundle} PICTURE", "masks and overlays in the pictures' own size")
+
 TARGETS: tuple[Target, ...] = (
     Target(
         name="executorch",
@@ -157,8 +168,7 @@ TARGETS: tuple[Target, ...] = (
             Lowering(
                 "custom",
                 "opaque node s2m_edge::spectral_filter.out of a native kernel library",
-                measured="1.00 of the time of matmul (212 and 211 ms at 352, two AVX2 cores), which needs no kernel",
-                kernel="s2m_edge.targets.executorch.kernel:kernel_library",
+                kernel="s2m_edge.targets.executorch.operator_library:kernel_library",
             ),
         ),
         distribution="executorch",
@@ -168,6 +178,11 @@ TARGETS: tuple[Target, ...] = (
         runner="s2m_edge.targets.executorch.run:ExecuTorchRunner",
         runs_on="Android, iOS, Linux, Arm boards, macOS, Windows",
         parity_here="executed by the pip runtime",
+        next_commands=(
+            PREDICT,
+            ("s2m-edge demo board {bundle}", "a C++ program, its libraries and the bundle in one folder"),
+            ("cp -r {bundle} apps/android/app/src/main/assets/models/", "into a clone's Android app, see apps/android"),
+        ),
     ),
     Target(
         name="coreml",
@@ -185,6 +200,15 @@ TARGETS: tuple[Target, ...] = (
         runner="s2m_edge.targets.coreml.run:CoreMLRunner",
         runs_on="iOS 17, iPadOS 17, macOS 14 and later",
         parity_here="executed on macOS; elsewhere artifact parity by the reference evaluator",
+        next_commands=(
+            PREDICT,
+            ("cp -r {bundle} apps/ios/Models/", "into a clone's iOS app, which is built on a Mac; see apps/ios"),
+            ("s2m-edge parity {bundle}", "on a Mac: executed by Core ML itself"),
+        ),
+        executed_on=("Darwin",),
+        precision_notes={
+            "float32": "float32 never runs on the Neural Engine, which computes in float16: --precision float16 does"
+        },
     ),
     Target(
         name="coreai",
@@ -206,6 +230,10 @@ TARGETS: tuple[Target, ...] = (
         runner="s2m_edge.targets.coreai.run:CoreAIRunner",
         runs_on="iOS 27, iPadOS 27, macOS 27 and later",
         parity_here="executed by Apple's runtime: on macOS 27 the system's, elsewhere the interpreter of coreai-core",
+        next_commands=(
+            PREDICT,
+            ("s2m-edge parity {bundle} --limit 3", "the gate on more pictures"),
+        ),
         slow_runtime="an interpreter on one core",
         gate_images=1,
         machines=("Linux x86_64", "Darwin arm64"),
@@ -214,13 +242,12 @@ TARGETS: tuple[Target, ...] = (
         name="openvino",
         title="OpenVINO",
         suffix=".xml",
-        precisions=("float32", "float16", "int8"),
+        precisions=("float32", "float16", "bfloat16", "int8"),
         lowerings=(
             Lowering("matmul", "constant matrices"),
             Lowering(
                 "custom",
                 "node SpectralFilter, executed by an extension library",
-                measured="0.99 of the time of matmul (129 and 130 ms at 352, two AVX2 cores), which needs no kernel",
                 kernel="s2m_edge.targets.openvino.extension:extension_library",
             ),
         ),
@@ -230,7 +257,12 @@ TARGETS: tuple[Target, ...] = (
         exporter="s2m_edge.targets.openvino.export:OpenVINOExporter",
         runner="s2m_edge.targets.openvino.run:OpenVINORunner",
         runs_on="Intel CPU, GPU and NPU, Arm CPU; Linux, Windows, macOS",
-        parity_here="executed on the CPU plugin in float32",
+        parity_here="executed on the CPU plugin in float32, bfloat16 where that is the precision",
+        next_commands=(
+            PREDICT,
+            ("s2m-edge demo desktop --bundle {bundle}", "a window: pictures, volumes, batches, export"),
+            ("s2m-edge benchmark --bundles {bundle}", "how fast it is here"),
+        ),
     ),
     Target(
         name="onnx",
@@ -242,7 +274,6 @@ TARGETS: tuple[Target, ...] = (
             Lowering(
                 "custom",
                 "node SpectralFilter with its function body of MatMuls in the model",
-                measured="0.98 of the time of matmul (193 and 196 ms at 352, two AVX2 cores), within its spread",
             ),
         ),
         distribution="onnxruntime",
@@ -252,6 +283,33 @@ TARGETS: tuple[Target, ...] = (
         runner="s2m_edge.targets.onnx.run:ONNXRunner",
         runs_on="Linux, Windows, macOS, Android, iOS, browsers",
         parity_here="executed by ONNX Runtime on the CPU",
+        next_commands=(
+            PREDICT,
+            ("s2m-edge demo web {bundle}", "a page in the browser, on this machine alone"),
+            ("s2m-edge benchmark --bundles {bundle}", "how fast it is here"),
+        ),
+    ),
+    Target(
+        name="litert",
+        title="LiteRT (XNNPACK)",
+        suffix=".tflite",
+        precisions=("float32", "float16", "int8"),
+        lowerings=(
+            Lowering("matmul", "constant matrices, delegated"),
+            Lowering("custom", "StableHLO composite s2m_edge.spectral_filter, with its decomposition of matrices"),
+        ),
+        distribution="litert-torch",
+        module="litert_torch",
+        extra="litert",
+        exporter="s2m_edge.targets.litert.export:LiteRTExporter",
+        runner="s2m_edge.targets.litert.run:LiteRTRunner",
+        runs_on="Android, iOS, Linux, Arm boards, macOS, Windows",
+        parity_here="executed by the pip runtime",
+        next_commands=(
+            PREDICT,
+            ("cp -r {bundle} apps/android/app/src/main/assets/models/", "into a clone's Android app, see apps/android"),
+            ("s2m-edge benchmark --bundles {bundle}", "how fast it is here"),
+        ),
     ),
 )
 

@@ -13,8 +13,8 @@ import torch
 
 from command_line import Run, command_line
 from s2m_edge.checkpoint import load_model, save_checkpoint
-from s2m_edge.model import S2MNet
-from support import lively_network
+from s2m_edge.network.model import S2MNet
+from support import lively_network, network_preprocessing
 
 POLYPS = Path(__file__).parent / "data" / "polyps"
 
@@ -65,12 +65,11 @@ def small_quantized_checkpoint(
     from s2m_edge.checkpoint import read_header
     from s2m_edge.imaging.preprocess import fit_to_network, normalise
     from s2m_edge.imaging.read import read_image
+    from s2m_edge.network.fake_quantized import QuantizationConfig
     from s2m_edge.quantize.images import CalibrationSet, LabelledImage
     from s2m_edge.quantize.quantize import calibrated_network, save_calibrated
-    from s2m_edge.quantized import QuantizationConfig
-    from s2m_edge.targets.bundle import preprocessing_for
 
-    preprocessing = preprocessing_for(small_model.config)
+    preprocessing = network_preprocessing(small_model)
     images = []
     for path in polyp_images[:8]:
         picture = normalise(fit_to_network(read_image(path), preprocessing), preprocessing)[0]

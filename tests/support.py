@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from s2m_edge.blocks import ChannelLayerNorm
-from s2m_edge.config import S2MNetConfig
+from s2m_edge.deploy.activation import probabilities_from_logits
+from s2m_edge.deploy.bundle import Bundle, seal_contract
+from s2m_edge.deploy.contract import CONTRACT_FILE, read_contract
+from s2m_edge.deploy.precision import Precision, SpectralLowering
+from s2m_edge.deploy.spec import NetworkSpec
+from s2m_edge.files import write_json
+from s2m_edge.imaging.classes import SegmentClass, default_classes
 from s2m_edge.imaging.preprocess import Preprocessing, normalise
-from s2m_edge.model import S2MNet, probabilities_from_logits
+from s2m_edge.network.blocks import ChannelLayerNorm
+from s2m_edge.network.config import S2MNetConfig
+from s2m_edge.network.model import S2MNet
+from s2m_edge.processor import processor_flags
 from s2m_edge.samples import sample_images, sample_mask
+from s2m_edge.targets.base import LoweringRequest
+
+
+def reseal(folder: Path) -> None:
+    """Give a bundle that a test changed the hashes of its files as they are now."""
+    bundle = Bundle(folder, read_contract(folder))
+    write_json(folder / CONTRACT_FILE, seal_contract(bundle.contract, folder, bundle.contract.values["parity"]).values)
+
+
+def remarks(recwarn: pytest.WarningsRecorder) -> list[str]:
+    """What was warned of, but for JAX's word on every process that is started once another test has loaded it."""
+    return [str(entry.message) for entry in recwarn if "os.fork() was called" not in str(entry.message)]
 
 
 def lively_network(size: int = 96, classes: int = 1, in_channels: int = 3, seed: int = 0) -> S2MNet:
@@ -57,6 +78,39 @@ def lively_network(size: int = 96, classes: int = 1, in_channels: int = 3, seed:
     return model.requires_grad_(False)
 
 
+def network_preprocessing(model: S2MNet) -> Preprocessing:
+    """The preprocessing that S2M-Net's checkpoints have: 0..255 to 0..1."""
+    return spec_of(model).preprocessing
+
+
+def spec_of(
+    model: S2MNet, preprocessing: Preprocessing | None = None, classes: tuple[SegmentClass, ...] = ()
+) -> NetworkSpec:
+    """The specification of an S2M-Net that comes from no checkpoint."""
+    config = model.config
+    spec = NetworkSpec(
+        "test",
+        config.size,
+        config.size,
+        config.in_channels,
+        classes or default_classes(config.classes),
+        "sigmoid" if config.classes == 1 else "softmax",
+    ).of(model)
+    return spec if preprocessing is None else spec.with_preprocessing(preprocessing)
+
+
+def lowering_request(
+    model: S2MNet,
+    precision: Precision = "float32",
+    spectral: SpectralLowering = "matmul",
+    preprocessing: Preprocessing | None = None,
+    metadata: Mapping[str, str] | None = None,
+    classes: tuple[SegmentClass, ...] = (),
+) -> LoweringRequest:
+    """A request to lower an S2M-Net that comes from no checkpoint."""
+    return LoweringRequest(model, spec_of(model, preprocessing, classes), precision, spectral, metadata or {})
+
+
 @dataclass(frozen=True)
 class Case:
     """A lively network, a fitted picture of noise, and what eager says of it."""
@@ -70,7 +124,8 @@ class Case:
 def make_case(classes: int, channels: int, size: int = 96) -> Case:
     """A case with a mean and deviations that are not the identity."""
     model = lively_network(size, classes, channels, seed=classes)
-    preprocessing = Preprocessing(size, channels, mean=(0.4, 0.5, 0.6), standard_deviation=(0.9, 1.0, 1.1))
+    mean, deviation = (0.4, 0.5, 0.6)[:channels], (0.9, 1.0, 1.1)[:channels]
+    preprocessing = Preprocessing(size, size, channels, mean=mean, standard_deviation=deviation)
     fitted = np.random.default_rng(classes).integers(0, 256, (size, size, channels), dtype=np.uint8)
     with torch.no_grad():
         logits = model(torch.from_numpy(normalise(fitted, preprocessing)))
@@ -109,9 +164,7 @@ def write_sample_folder(root: Path, splits: Sequence[str], domain: str | None = 
 
 def runs_avx2() -> bool:
     """Whether this processor has AVX2, FMA and F16C, as far as the system tells."""
-    path = Path("/proc/cpuinfo")
-    words = set(path.read_text().split()) if path.is_file() else set()
-    return {"avx2", "fma", "f16c"} <= words
+    return {"avx2", "fma", "f16c"} <= set(processor_flags().split())
 
 
 def metric_rows(report: Path) -> list[dict[str, str]]:

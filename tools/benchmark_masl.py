@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
-from collections.abc import Callable
 
 BOUND = 0.15
 
@@ -27,53 +25,13 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
 
     import torch
-    from torch import Tensor
 
-    from s2m_edge.config import S2MNetConfig
-    from s2m_edge.model import S2MNet, probabilities_from_logits
-    from s2m_edge.samples import sample_images, sample_mask
-    from s2m_edge.train.data.folders import read_binary_mask
-    from s2m_edge.train.masl import MorphologyAwareLoss
+    from s2m_edge.train.step import make_step, masl_times
 
-    torch.manual_seed(0)
     torch.set_num_threads(options.threads)
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
-    config = S2MNetConfig.preset("paper", size=options.size, classes=options.classes)
-    network = S2MNet(config).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    masl = MorphologyAwareLoss().to(device)
-    optimizer = torch.optim.AdamW([*network.parameters(), *masl.parameters()], lr=1e-4)
-    # Real masks of all four kinds in turn; their objects' thickness is what a skeleton could depend on.
-    masks = [torch.from_numpy(read_binary_mask(sample_mask(path), options.size)) for path in sample_images(None)]
-    target = torch.stack([masks[index % len(masks)] for index in range(options.batch)])[:, None].to(device)
-    shape = (options.batch, config.in_channels, options.size, options.size)
-    image = torch.rand(shape, device=device).contiguous(memory_format=torch.channels_last)
-
-    def step(loss: Callable[[Tensor], Tensor]) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=cuda):
-            logits = network(image)
-        loss(probabilities_from_logits(logits.float())).backward()
-        optimizer.step()
-
-    leaf = probabilities_from_logits(torch.randn(options.batch, options.classes, *shape[2:], device=device))
-    leaf.requires_grad_()
-    contenders: dict[str, Callable[[], object]] = {
-        "step with MASL": lambda: step(lambda probabilities: masl(probabilities, target)),
-        "step without": lambda: step(lambda probabilities: probabilities.mean()),
-        "MASL alone": lambda: masl(leaf, target).backward(),
-    }
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for index in range(options.rounds + 1):  # the first round warms up
-        for name, run in contenders.items():
-            if cuda:
-                torch.cuda.synchronize()
-            began = time.perf_counter()
-            run()
-            if cuda:
-                torch.cuda.synchronize()
-            if index:
-                times[name].append((time.perf_counter() - began) * 1e3)
+    times = masl_times(make_step(options.size, options.batch, options.classes, device), options.classes, options.rounds)
     medians = {name: statistics.median(values) for name, values in times.items()}
     whole, without, alone = medians.values()
     name = torch.cuda.get_device_name(device) if cuda else f"CPU, {options.threads} threads"

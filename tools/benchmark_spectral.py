@@ -8,27 +8,14 @@ built where it is not built yet.
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
+
+from s2m_edge.train.interleaved import median_milliseconds
 
 FORMS = ("torch.fft", "matrix", "kernel")
 ERROR_BOUND = 1e-5  # of the largest output: what float32 and another order of summation may differ by
-
-
-def median_milliseconds(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median wall time of every contender over `rounds` interleaved rounds, after one fifth as many to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    warm_up = max(2, rounds // 5)
-    for index in range(warm_up + rounds):
-        for name, run in contenders.items():
-            began = time.perf_counter()
-            run()
-            if index >= warm_up:
-                times[name].append((time.perf_counter() - began) * 1e3)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def row(label: str, medians: Mapping[str, float]) -> str:
@@ -40,7 +27,7 @@ def row(label: str, medians: Mapping[str, float]) -> str:
 def main(arguments: list[str]) -> int:
     """Prints the table; returns 1 where the kernel computes something else, 2 where it cannot be built."""
     parser = argparse.ArgumentParser(description="The spectral filter in three forms at the network's five stages.")
-    parser.add_argument("--size", type=int, default=352, help="the network's height and width in pixels")
+    parser.add_argument("--size", type=int, nargs="+", default=[352], help="the network's height and width in pixels")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch's pool, which the kernel shares")
@@ -48,12 +35,13 @@ def main(arguments: list[str]) -> int:
 
     import torch
 
-    from s2m_edge.config import S2MNetConfig
     from s2m_edge.errors import S2MEdgeError
-    from s2m_edge.spectral import dft_spectral_filter, kernel, reference_spectral_filter, spectral_filter
+    from s2m_edge.network.config import S2MNetConfig
+    from s2m_edge.network.spectral import dft_spectral_filter, kernel, reference_spectral_filter, spectral_filter
+    from s2m_edge.processor import features_text, processor_name
 
     try:
-        config = S2MNetConfig.preset("paper", size=options.size)
+        configs = [S2MNetConfig.preset("paper", size=size) for size in options.size]
         kernel.enable()
         if not kernel.is_enabled():
             raise S2MEdgeError(f"{kernel.SWITCH}=0 leaves the kernel out", "Unset it.")
@@ -61,28 +49,30 @@ def main(arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     torch.set_num_threads(options.threads)
-    generator = torch.Generator().manual_seed(0)
+    print(f"{processor_name()}: {features_text()}")
     print(
         f"torch {torch.__version__}, threads {options.threads}, batch {options.batch}, {options.rounds} rounds, float32"
     )
     print(f"{'channels x map, kept':24}" + "".join(f"{name:>11}" for name in FORMS) + "   kernel is faster by")
-    totals: dict[str, float] = dict.fromkeys(FORMS, 0.0)
-    for stage, channels in enumerate(config.encoder_channels, start=1):
-        size, kept = config.stage_size(stage), config.stage_frequencies(stage)
-        x = torch.randn(options.batch, channels, size, size, generator=generator)
-        weight = torch.randn(channels, kept, kept, generator=generator)
-        forms = (reference_spectral_filter, dft_spectral_filter, spectral_filter)
-        with torch.inference_mode():
-            expected = reference_spectral_filter(x.double(), weight.double())
-            error = ((spectral_filter(x, weight) - expected).abs().max() / expected.abs().max()).item()
-            if not error <= ERROR_BOUND:
-                print(f"error: the kernel is off by {error:.1e} at {channels} x {size} x {size}", file=sys.stderr)
-                return 1
-            runs = {name: partial(form, x, weight) for name, form in zip(FORMS, forms, strict=True)}
-            medians = median_milliseconds(runs, options.rounds)
-        print(row(f"{channels} x {size} x {size}, {kept}", medians))
-        totals = {name: totals[name] + medians[name] for name in FORMS}
-    print(row("all five", totals))
+    generator = torch.Generator().manual_seed(0)
+    for config in configs:
+        totals: dict[str, float] = dict.fromkeys(FORMS, 0.0)
+        for stage, channels in enumerate(config.encoder_channels, start=1):
+            size, kept = config.stage_size(stage), config.stage_frequencies(stage)
+            x = torch.randn(options.batch, channels, size, size, generator=generator)
+            weight = torch.randn(channels, kept, kept, generator=generator)
+            forms = (reference_spectral_filter, dft_spectral_filter, spectral_filter)
+            with torch.inference_mode():
+                expected = reference_spectral_filter(x.double(), weight.double())
+                error = ((spectral_filter(x, weight) - expected).abs().max() / expected.abs().max()).item()
+                if not error <= ERROR_BOUND:
+                    print(f"error: the kernel is off by {error:.1e} at {channels} x {size} x {size}", file=sys.stderr)
+                    return 1
+                runs = {name: partial(form, x, weight) for name, form in zip(FORMS, forms, strict=True)}
+                medians = median_milliseconds(runs, options.rounds)
+            print(row(f"{channels} x {size} x {size}, {kept}", medians), flush=True)
+            totals = {name: totals[name] + medians[name] for name in FORMS}
+        print(row("all five", totals))
     return 0
 
 

@@ -3,31 +3,22 @@
 Every round runs one step with PyTorch's own gradient and one with the kernel, in float32 and in bfloat16 autocast, so
 that noise meets all alike; then the weight gradient alone at the network's five stages. Medians are printed, and how
 often the kernel goes into PyTorch's. The kernel is built where it is not built yet.
+
+With --profile: images per second beside what a matrix product of the same type does, the loss's share of a step, and
+the operators that take the most time, with the kernel.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 
+from s2m_edge.train.interleaved import median_milliseconds
+
 ERROR_BOUND = 1e-5  # of the largest gradient: what float32 and another order of summation may differ by
-
-
-def median_milliseconds(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median wall time of every contender over `rounds` interleaved rounds, after one to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for index in range(rounds + 1):
-        for name, run in contenders.items():
-            began = time.perf_counter()
-            run()
-            if index:
-                times[name].append((time.perf_counter() - began) * 1e3)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def main(arguments: list[str]) -> int:
@@ -37,17 +28,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch's pool, which the kernel shares")
+    parser.add_argument("--profile", action="store_true", help="where a step's time goes, and nothing else")
     options = parser.parse_args(arguments)
 
     import torch
 
-    from s2m_edge.blocks import DEPTHWISE_KERNELS
-    from s2m_edge.config import S2MNetConfig
+    from s2m_edge.deploy.activation import probabilities_from_logits
+    from s2m_edge.deploy.arithmetic import multiply_adds
     from s2m_edge.errors import NativeBuildError
-    from s2m_edge.model import S2MNet, probabilities_from_logits
+    from s2m_edge.network.blocks import DEPTHWISE_KERNELS
+    from s2m_edge.network.config import S2MNetConfig
+    from s2m_edge.network.model import S2MNet
     from s2m_edge.train import depthwise
     from s2m_edge.train.allocator import keep_freed_memory
-    from s2m_edge.train.depthwise.kernel import KERNEL_SIZES, SWITCH, try_kernel
+    from s2m_edge.train.depthwise.native import KERNEL_SIZES, SWITCH, try_kernel
     from s2m_edge.train.masl import MorphologyAwareLoss
 
     try:
@@ -76,11 +70,25 @@ def main(arguments: list[str]) -> int:
         masl(probabilities_from_logits(logits.float()), disc).backward()
         optimizer.step()
 
+    def loss_alone() -> None:
+        masl(probabilities_from_logits(guess), disc).backward()
+
+    guess = torch.randn(disc.shape, requires_grad=True)
+    if options.profile:
+        work = 3 * 2 * multiply_adds(network.eval(), shape[1:]) * options.batch  # forward, and two products backward
+        network.train()
+        for half in (False, True):
+            name = "bfloat16 autocast" if half else "float32"
+            print(f"{name}, batch {options.batch}, {options.size} x {options.size}, {options.threads} threads")
+            for line in profile(partial(step, half, True), loss_alone, half, work, options.batch, options.rounds):
+                print(f"  {line}")
+        return 0
+
     print(f"torch {torch.__version__}, threads {options.threads}, {shape}, {options.rounds} rounds, milliseconds")
     print(f"{'training step under MASL':32}{'PyTorch':>10}{'kernel':>10}   faster by")
     for half in (False, True):
         medians = median_milliseconds(
-            {"theirs": partial(step, half, False), "ours": partial(step, half, True)}, options.rounds
+            {"theirs": partial(step, half, False), "ours": partial(step, half, True)}, options.rounds, warm_up=1
         )
         print(row("bfloat16 autocast" if half else "float32", medians))
     print(f"{'weight gradient alone':32}{'PyTorch':>10}{'kernel':>10}   faster by")
@@ -105,8 +113,41 @@ def main(arguments: list[str]) -> int:
                 if not error <= ERROR_BOUND:
                     print(f"error: the kernel is off by {error:.1e} at {label}", file=sys.stderr)
                     return 1
-                print(row(label, median_milliseconds(contenders, options.rounds)))
+                print(row(label, median_milliseconds(contenders, options.rounds, warm_up=1)))
     return 0
+
+
+def profile(
+    step: Callable[[], None], loss: Callable[[], None], half: bool, work: float, batch: int, rounds: int
+) -> list[str]:
+    """Lines about one way to train: speed, share of the ceiling, the loss's share, the twelve costliest operators.
+
+    Args:
+        work: floating-point operations of the convolutions and products of a step.
+    """
+    import torch
+
+    from s2m_edge.targets.measure.benchmark.ceiling import FLOP, SIDE
+
+    dtype = torch.bfloat16 if half else torch.float32
+    a, b = torch.randn(SIDE, SIDE).to(dtype), torch.randn(SIDE, SIDE).to(dtype)
+    medians = median_milliseconds({"step": step, "loss": loss, "product": lambda: a @ b}, rounds, warm_up=1)
+    ceiling = FLOP / medians["product"] / 1e6
+    speed = work / medians["step"] / 1e6
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+        step()
+    events = sorted(found.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    total = sum(event.self_cpu_time_total for event in events)
+    return [
+        f"{medians['step']:.0f} ms a step, {batch / medians['step'] * 1e3:.2f} images a second",
+        f"{speed:.0f} of {ceiling:.0f} GFLOP/s, which a product of {SIDE} x {SIDE} does: {100 * speed / ceiling:.0f} %",
+        f"the loss alone: {medians['loss']:.1f} ms, {100 * medians['loss'] / medians['step']:.1f} % of a step",
+        *(
+            f"{event.self_cpu_time_total / 1e3:8.1f} ms {100 * event.self_cpu_time_total / total:5.1f} %"
+            f" {event.count:5d} x {event.key}"
+            for event in events[:12]
+        ),
+    ]
 
 
 def row(label: str, medians: Mapping[str, float]) -> str:

@@ -10,27 +10,31 @@ import sys
 import time
 from pathlib import Path
 
+from s2m_edge.deploy.bundle import open_bundle
 from s2m_edge.errors import ContractError, S2MEdgeError
+from s2m_edge.imaging.folders import list_images
 from s2m_edge.imaging.preprocess import fit_to_network
-from s2m_edge.imaging.read import list_images, read_image
+from s2m_edge.imaging.read import read_image
 from s2m_edge.samples import sample_images
-from s2m_edge.targets.bundle import open_bundle
-from s2m_edge.targets.parity.compare import compare
+from s2m_edge.targets.measure.parity.compare import compare
+from s2m_edge.targets.opening import open_runner
 
 
 def main(first: Path, second: Path, images: list[Path]) -> int:
     """Print one line per picture; exit code 2 where the bundles are of different networks."""
     bundles = [open_bundle(first), open_bundle(second)]
-    if len({bundle.contract.values["checkpoint"]["sha256"] for bundle in bundles}) > 1:
+    if len({bundle.contract.weights_sha256 for bundle in bundles}) > 1:
         raise ContractError("the bundles are of different checkpoints", "Export both from one.")
-    runners = [bundle.open_runner() for bundle in bundles]
+    runners = [open_runner(bundle) for bundle in bundles]
     for bundle, runner in zip(bundles, runners, strict=True):
         contract = bundle.contract
         print(f"{contract.target} {contract.precision} {contract.spectral}: {runner.device} ({runner.verdict})")
     for path in images:
         answers = []
         for bundle, runner in zip(bundles, runners, strict=True):
-            fitted, began = fit_to_network(read_image(path), bundle.contract.preprocessing), time.perf_counter()
+            preprocessing = bundle.contract.preprocessing
+            fitted = fit_to_network(read_image(path, intensity=preprocessing.intensity), preprocessing)
+            began = time.perf_counter()
             answers.append((runner.predict(fitted), time.perf_counter() - began))
         found = compare(path.name, answers[0][0], answers[1][0], bundles[0].contract.threshold, 0.0)
         seconds = " and ".join(f"{answer[1]:.1f}" for answer in answers)

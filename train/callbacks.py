@@ -99,10 +99,14 @@ class KeepBest(Callback):
 
 
 class KeepState(Callback):
-    """The whole state of the run after every epoch, beside first and then renamed: what `--resume` goes on from."""
+    """The whole state of the run after every epoch, beside first and then renamed: what `--resume` goes on from.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        then: called in every process when the state is in its place.
+    """
+
+    def __init__(self, path: Path, then: Callable[[], None] | None = None) -> None:
+        self.path, self.then = path, then
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         temporary = self.path.with_suffix(".partial")
@@ -115,6 +119,8 @@ class KeepState(Callback):
         finally:
             if trainer.is_global_zero:
                 temporary.unlink(missing_ok=True)
+        if self.then is not None:
+            self.then()
 
 
 class ShowProgress(Callback):
@@ -128,7 +134,7 @@ class ShowProgress(Callback):
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        from s2m_edge.cli.console import status
+        from s2m_edge.console import status
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.bar = Progress(*columns, console=status, transient=True)

@@ -10,8 +10,8 @@ import json
 import logging
 import signal
 import threading
-import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -24,19 +24,23 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from s2m_edge.checkpoint import CheckpointHeader, save_checkpoint
 from s2m_edge.errors import CheckpointError, ConfigurationError, NativeBuildError
 from s2m_edge.files import write_json
-from s2m_edge.spectral.compiled import trace_through
+from s2m_edge.imaging.folders import list_images
+from s2m_edge.network.spectral.compiled import trace_through
 from s2m_edge.train import depthwise
 from s2m_edge.train.allocator import keep_freed_memory
 from s2m_edge.train.callbacks import AverageWeights, KeepBest, KeepState, PictureSheets, SeedEachEpoch, ShowProgress
 from s2m_edge.train.data.augment import find_augmentation
 from s2m_edge.train.data.layouts import load_training_data
 from s2m_edge.train.data.module import ImageFolderData
+from s2m_edge.train.data.sample import parse_labelling
+from s2m_edge.train.distillation.module import taught_module
 from s2m_edge.train.module import SegmentationModule
+from s2m_edge.train.provenance import checkpoint_writer
+from s2m_edge.train.recipe import Phase, Recipe
 from s2m_edge.train.run import Run
-from s2m_edge.train.start import own_network, start_from
+from s2m_edge.train.start import start_from
 
 SHEET_PICTURES = 4
 
@@ -81,10 +85,14 @@ def require_possible(run: Run, machine: Machine) -> str:
     Raises:
         ImageError, CheckpointError, ConfigurationError: which of them does not fit.
     """
-    remark = load_training_data(run.data, run.preset)[2]
+    remark = load_training_data(run.data, run.preset, parse_labelling(run.labels))[2]
     find_augmentation(run.recipe.augmentation)
     if run.start is not None:
         start_from(SegmentationModule(run.recipe, run.recipe.phases[0]), run.start)
+    if run.recipe.taught is not None:
+        recipe_module(run.recipe, run.recipe.phases[0])
+        if (pictures := unlabelled_folder(run.recipe)) is not None:
+            list_images(pictures)
     quiet_lightning()
     try:
         Trainer(**trainer_options(machine), logger=False, enable_checkpointing=False, enable_progress_bar=False)
@@ -95,6 +103,28 @@ def require_possible(run: Run, machine: Machine) -> str:
             "Change --accelerator, --devices, --strategy, --nodes or --precision; auto takes what is there.",
         ) from None
     return "\n".join(filter(None, (remark, "" if _on_gpu(machine) else depthwise.lacking())))
+
+
+def recipe_module(recipe: Recipe, phase: Phase) -> tuple[SegmentationModule, list[dict[str, str]]]:
+    """What trains a recipe, and for the provenance who teaches it: file name and SHA-256 each.
+
+    Raises:
+        CheckpointError, ConfigurationError, MissingBackendError: a teacher does not fit, or its package is missing.
+    """
+    if recipe.taught is None:
+        return SegmentationModule(recipe, phase), []
+    if recipe.network != "s2m-net":
+        raise ConfigurationError(
+            f"the recipe {recipe.name} trains {recipe.network}, which is a teacher itself",
+            "Leave its teacher out, or set its network to s2m-net.",
+        )
+    return taught_module(recipe, phase, recipe.taught)
+
+
+def unlabelled_folder(recipe: Recipe) -> Path | None:
+    """Where a recipe's pictures without masks lie; None without a teacher, who alone could label them."""
+    named = recipe.taught.unlabelled if recipe.taught is not None else None
+    return None if named is None else Path(named)
 
 
 def trainer_options(machine: Machine) -> dict[str, Any]:
@@ -113,9 +143,12 @@ def chosen_precision(machine: Machine) -> str:
     return machine.precision or ("bf16-mixed" if _on_gpu(machine) else "32-true")
 
 
-def train_run(run: Run, machine: Machine) -> float:
+def train_run(run: Run, machine: Machine, after_epoch: Callable[[], None] | None = None) -> float:
     """Train every phase that has not ended yet, from where it was left, in the precision that the run began in, and
     under torch.compile where it began so.
+
+    Args:
+        after_epoch: called when the state after an epoch is kept; what it raises ends the run there, to be resumed.
 
     Returns:
         The best validation Dice of the last phase, in [0, 1].
@@ -129,18 +162,26 @@ def train_run(run: Run, machine: Machine) -> float:
     machine = replace(machine, precision=run.precision or machine.precision, compile_network=compiled)
     for number in range(1, len(run.recipe.phases) + 1):
         if run.result(number).is_file():
-            best = float(json.loads(run.result(number).read_text())["validation_dice"])
+            best = _result(run.result(number))
             continue
-        best = _train_phase(run, machine, number)
+        best = _train_phase(run, machine, number, after_epoch)
     return best
 
 
-def _train_phase(run: Run, machine: Machine, number: int) -> float:
+def _result(path: Path) -> float:
+    """The best validation Dice of a phase that has ended."""
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["validation_dice"])
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path} is damaged ({error})", "Delete it to end this phase again.") from None
+
+
+def _train_phase(run: Run, machine: Machine, number: int, after_epoch: Callable[[], None] | None) -> float:
     recipe, phase = run.recipe, run.recipe.phases[number - 1]
     quiet_lightning()
     seed_everything(recipe.seed, verbose=False)
     keep_freed_memory()
-    module = SegmentationModule(recipe, phase)
+    module, teachers = recipe_module(recipe, phase)
     start = run.best(number - 1) if number > 1 else run.start
     header = start_from(module, start)
     if machine.compile_network:
@@ -157,9 +198,13 @@ def _train_phase(run: Run, machine: Machine, number: int) -> float:
         preset=run.preset,
         augmentation=recipe.augmentation,
         patches=recipe.patches,
+        intensity=recipe.intensity,
         workers=machine.workers,
+        unlabelled=unlabelled_folder(recipe),
+        epoch_parts=recipe.epoch_parts,
+        labelling=parse_labelling(run.labels),
     )
-    keeper = KeepBest(_checkpoint_writer(run, number, header))
+    keeper = KeepBest(checkpoint_writer(run, number, header, teachers))
     callbacks: list[Callback] = [
         SeedEachEpoch(recipe.seed),
         keeper,
@@ -173,7 +218,7 @@ def _train_phase(run: Run, machine: Machine, number: int) -> float:
         callbacks.append(AverageWeights(recipe.average_decay))  # after all that keeps or shows the network
     if machine.time_limit is not None:
         callbacks.append(Timer(duration=machine.time_limit, interval="epoch", verbose=False))
-    callbacks.append(KeepState(run.state(number)))
+    callbacks.append(KeepState(run.state(number), after_epoch))
     trainer = Trainer(
         max_epochs=phase.epochs,
         **trainer_options(machine),
@@ -226,51 +271,6 @@ def _require_state(state: Path) -> None:
         raise CheckpointError(
             f"{state} cannot be resumed from ({reason})", f"Delete it to start this phase again: {state.name}."
         ) from None
-
-
-def _checkpoint_writer(run: Run, number: int, start: CheckpointHeader | None) -> Any:
-    recipe, phase = run.recipe, run.recipe.phases[number - 1]
-    loss = recipe.loss_of(phase)
-    history = [] if start is None else list(start.provenance.get("phases", ()))
-    dataset = run.preset or run.data.resolve().name
-    began = time.monotonic()
-
-    def write(module: SegmentationModule, score: float, epoch: int) -> None:
-        this_phase = {
-            "size": phase.size,
-            "epochs": epoch,
-            "seconds": round(time.monotonic() - began),
-            "batch_size": phase.batch_size,
-            "devices": module.trainer.world_size,
-            "loss": loss,
-            "optimizer": f"AdamW, warm-up and cosine, peak {phase.learning_rate}, weight averaging "
-            f"{recipe.average_decay}",
-            "augmentation": recipe.augmentation,
-            "seed": recipe.seed,
-            "dataset": dataset,
-            "started_from": "random weights"
-            if start is None
-            else "the phase before"
-            if number > 1
-            else start.path.name,
-        }
-        on_gpu = module.device.type == "cuda"
-        provenance = {
-            "recipe": recipe.name,
-            "domain": recipe.domain,
-            "class_names": list(recipe.class_names),
-            "dataset": dataset,
-            "split": "train",
-            "loss": "MASL" if loss == "masl" else "Dice + cross-entropy",
-            "device": torch.cuda.get_device_name(module.device) if on_gpu else "cpu",
-            "precision": str(module.trainer.precision),
-            "torch": torch.__version__,
-            "validation_dice": round(score, 4),
-            "phases": [*history, this_phase],
-        }
-        save_checkpoint(run.best(number), own_network(module), provenance)
-
-    return write
 
 
 def _on_gpu(machine: Machine) -> bool:

@@ -7,18 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from s2m_edge.model import probabilities_from_logits
+from s2m_edge.deploy.activation import probabilities_from_logits
 from s2m_edge.train.recipe import LossName
 
 
 class _MorphologyAware(nn.Module):
     """MASL over logits: probabilities are taken in float32, where a saturated sigmoid still has a gradient."""
 
-    def __init__(self, learned_weights: bool) -> None:
+    def __init__(self, learned_weights: bool, structure: str) -> None:
         super().__init__()
         from s2m_edge.train.masl import MorphologyAwareLoss
 
-        self.masl = MorphologyAwareLoss(learned_weights=learned_weights)
+        self.masl = MorphologyAwareLoss(learned_weights=learned_weights, structure=structure)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return self.masl(probabilities_from_logits(logits.float()), target)
@@ -47,9 +47,11 @@ class _DiceCrossEntropy(nn.Module):
         return {}
 
 
-def make_loss(name: LossName, classes: int, *, learned_weights: bool = True) -> _MorphologyAware | _DiceCrossEntropy:
+def make_loss(
+    name: LossName, classes: int, *, learned_weights: bool = True, structure: str = "bounded"
+) -> _MorphologyAware | _DiceCrossEntropy:
     """A module of (logits B x classes x H x W, labels B x 1 x H x W as float) giving a scalar."""
-    return _MorphologyAware(learned_weights) if name == "masl" else _DiceCrossEntropy(classes)
+    return _MorphologyAware(learned_weights, structure) if name == "masl" else _DiceCrossEntropy(classes)
 
 
 def labels_from_logits(logits: Tensor) -> Tensor:

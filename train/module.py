@@ -13,12 +13,14 @@ from monai.metrics import DiceMetric
 from monai.networks.utils import one_hot
 from torch import Tensor, nn
 
-from s2m_edge.config import S2MNetConfig
-from s2m_edge.errors import TrainingError
-from s2m_edge.model import S2MNet
+from s2m_edge.errors import ConfigurationError, TrainingError
+from s2m_edge.network.config import S2MNetConfig
+from s2m_edge.network.model import S2MNet
 from s2m_edge.train.depthwise import FastDepthwise, is_enabled
 from s2m_edge.train.losses import labels_from_logits, make_loss
 from s2m_edge.train.recipe import Phase, Recipe
+from s2m_edge.train.teacher.config import TeacherConfig
+from s2m_edge.train.teacher.network import TeacherNetwork, load_imagenet_weights
 
 WINDOW_OVERLAP = 0.5
 
@@ -37,9 +39,14 @@ class SegmentationModule(LightningModule):
     def __init__(self, recipe: Recipe, phase: Phase, network: nn.Module | None = None) -> None:
         super().__init__()
         self.recipe, self.phase = recipe, phase
-        self.network = network if network is not None else recipe_network(recipe, phase.size)
+        self.network = network if network is not None else build_network(recipe, phase.size)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss = make_loss(recipe.loss_of(phase), recipe.classes, learned_weights=recipe.loss_weight_rate > 0)
+        self.loss = make_loss(
+            recipe.loss_of(phase),
+            recipe.classes,
+            learned_weights=recipe.loss_weight_rate > 0,
+            structure=recipe.structure,
+        )
         several = recipe.classes > 1
         # Several classes: a class that the picture lacks is left out of its mean. One class: two empty masks agree.
         self.dice = DiceMetric(include_background=not several, ignore_empty=several)
@@ -99,14 +106,18 @@ class SegmentationModule(LightningModule):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups of parameters with their rates and decays, as an optimizer takes them; empty ones are left out."""
-        decayed = [p for p in self.network.parameters() if p.dim() > 1]
-        plain = [p for p in self.network.parameters() if p.dim() <= 1]
-        rate, share = self.phase.learning_rate, self.recipe.loss_weight_rate
-        groups = [
-            {"params": decayed, "weight_decay": self.recipe.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-            {"params": list(self.loss.parameters()), "weight_decay": 0.0, "lr": rate * share},
-        ]
+        rate, decay = self.phase.learning_rate, self.recipe.weight_decay
+        knows = self.network.encoder if isinstance(self.network, TeacherNetwork) else None
+        known = {id(parameter) for parameter in knows.parameters()} if knows is not None else set()
+        groups: list[dict[str, Any]] = []
+        for learned_before, factor in ((False, 1.0), (True, self.recipe.encoder_rate)):
+            chosen = [p for p in self.network.parameters() if (id(p) in known) == learned_before]
+            groups += [
+                {"params": [p for p in chosen if p.dim() > 1], "weight_decay": decay, "lr": rate * factor},
+                {"params": [p for p in chosen if p.dim() <= 1], "weight_decay": 0.0, "lr": rate * factor},
+            ]
+        of_loss = {"weight_decay": 0.0, "lr": rate * self.recipe.loss_weight_rate}
+        groups.append({"params": list(self.loss.parameters()), **of_loss})
         return [group for group in groups if group["params"]]
 
     def configure_optimizers(self) -> Any:
@@ -123,6 +134,22 @@ class SegmentationModule(LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_peak)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def build_network(recipe: Recipe, size: int) -> S2MNet | TeacherNetwork:
+    """What a recipe trains: S2M-Net, or a teacher with ImageNet's weights in its encoder.
+
+    Raises:
+        ConfigurationError: a teacher of grey pictures.
+        MissingBackendError: the packages of a teacher's encoder are not installed.
+    """
+    if recipe.network == "s2m-net":
+        return recipe_network(recipe, size)
+    if recipe.in_channels != 3:
+        raise ConfigurationError(f"{recipe.network} has seen colours", "Set in_channels to 3: grey pictures have them.")
+    teacher = TeacherNetwork(TeacherConfig(recipe.network, size, recipe.classes))
+    load_imagenet_weights(teacher)
+    return teacher
 
 
 def recipe_network(recipe: Recipe, size: int) -> S2MNet:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from s2m_edge.errors import ConfigurationError
-from s2m_edge.files import require_writable, write_json
+from s2m_edge.files import output_error, require_writable, write_json
+from s2m_edge.leftovers import LOCK, held
+from s2m_edge.text_files import read_text
 from s2m_edge.train.recipe import Recipe, recipe_from_values
 
 RUN_FILE = "run.json"
@@ -25,6 +30,7 @@ class Run:
         start: checkpoint that the first phase starts from, or None.
         precision: Lightning's name of what it began in; None, as in runs of older versions, leaves it to the machine.
         compiled: whether it began under torch.compile; None likewise.
+        labels: what the masks hold, as `parse_labelling` reads it; None for plain labels.
     """
 
     folder: Path
@@ -34,6 +40,7 @@ class Run:
     start: Path | None
     precision: str | None = None
     compiled: bool | None = None
+    labels: str | None = None
 
     def phase_folder(self, number: int) -> Path:
         """Folder of phase `number`, from 1."""
@@ -61,6 +68,12 @@ def begin_run(run: Run) -> None:
         raise ConfigurationError(
             f"{run.folder} holds a run already", "Go on with it with --resume, or choose another place with --out."
         )
+    parts = [run.phase_folder(number) for number in range(1, len(run.recipe.phases) + 1)]
+    for part in (*parts, run.folder / "log"):
+        if os.path.lexists(part):
+            raise ConfigurationError(
+                f"{part} is there, and is of no run here", "Move it elsewhere, or choose another place with --out."
+            )
     require_writable(run.folder)
     values: dict[str, Any] = {
         "recipe": run.recipe.to_dict(),
@@ -69,8 +82,27 @@ def begin_run(run: Run) -> None:
         "start": None if run.start is None else str(run.start.resolve()),
         "precision": run.precision,
         "compiled": run.compiled,
+        "labels": run.labels,
     }
     write_json(run.folder / RUN_FILE, values)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """No other process works on the run in a folder, within.
+
+    Raises:
+        ConfigurationError: one does.
+        OutputError: the folder cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            first = stack.enter_context(held(folder / LOCK))
+        except OSError as error:
+            raise output_error(folder, error) from None
+        if not first:
+            raise ConfigurationError(f"another process works on the run in {folder}", "Wait for it, or end it first.")
+        yield
 
 
 def open_run(folder: Path) -> Run:
@@ -83,11 +115,11 @@ def open_run(folder: Path) -> Run:
     if not path.is_file():
         raise ConfigurationError(f"{folder} holds no run to resume", "Check --out, or leave --resume out.")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_text(path))
         recipe = recipe_from_values(values["recipe"], str(path))
         start = values["start"]
         begun = None if start is None else Path(start)
-        how = values.get("precision"), values.get("compiled")
+        how = values.get("precision"), values.get("compiled"), values.get("labels")
         return Run(folder, recipe, Path(values["data"]), values["preset"], begun, *how)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is damaged ({error})", "Start again with another --out.") from None

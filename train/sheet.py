@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from s2m_edge.contract import NOTICE, default_classes
-from s2m_edge.model import S2MNet
+from s2m_edge.imaging.classes import default_classes
+from s2m_edge.network.model import S2MNet
+from s2m_edge.notice import NOTICE
 from s2m_edge.train.losses import labels_from_logits
+from s2m_edge.train.teacher.network import TeacherNetwork
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,8 +23,9 @@ TILE = 192
 HEADINGS = ("image", "truth", "prediction", "boundary map")
 
 
-def draw_sheet(network: S2MNet, items: Sequence[dict[str, Any]], title: str) -> Image.Image:
-    """One row per item: image, truth, prediction, and the decoder's finest boundary map (bright where it sees one).
+def draw_sheet(network: S2MNet | TeacherNetwork, items: Sequence[dict[str, Any]], title: str) -> Image.Image:
+    """One row per item: image, truth, prediction, and the decoder's finest boundary map (bright where it sees one;
+    a teacher has none).
 
     Args:
         network: of any mode; it is left in the mode that it was in.
@@ -44,7 +47,8 @@ def draw_sheet(network: S2MNet, items: Sequence[dict[str, Any]], title: str) -> 
         for row, item in enumerate(items):
             image, mask = (_middle(torch.as_tensor(item[key]), network.config.size) for key in ("image", "mask"))
             output = network.forward_with_features(image[None].float().to(device))
-            boundary = F.interpolate(output.boundaries[-1].float(), image.shape[-2:], mode="bilinear")[0, 0]
+            finest = output.boundaries[-1].float() if output.boundaries else output.logits.new_zeros(1, 1, 1, 1)
+            boundary = F.interpolate(finest, image.shape[-2:], mode="bilinear")[0, 0]
             picture = _rgb(image)
             labels = labels_from_logits(output.logits)[0, 0].cpu().numpy()
             truth = mask[0].cpu().numpy()

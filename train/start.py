@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from s2m_edge.checkpoint import CheckpointHeader, load_model, read_header
 from s2m_edge.errors import CheckpointError
-from s2m_edge.model import S2MNet
+from s2m_edge.network.model import S2MNet
 from s2m_edge.train.module import SegmentationModule
+from s2m_edge.train.teacher.file import TeacherHeader, load_teacher, read_teacher_header
+from s2m_edge.train.teacher.network import TeacherNetwork
 
 STEM_WEIGHT = "stem.0.weight"
 CLASSIFIER = ("head.5.weight", "head.5.bias")
@@ -22,10 +25,12 @@ def own_network(module: SegmentationModule) -> S2MNet:
     return module.network
 
 
-def start_from(module: SegmentationModule, start: Path | None) -> CheckpointHeader | None:
+def start_from(module: SegmentationModule, start: Path | None) -> CheckpointHeader | TeacherHeader | None:
     """Load a checkpoint into the module's network; filters are resampled without a warning, as recipes mean it."""
     if start is None:
         return None
+    if isinstance(module.network, TeacherNetwork):
+        return _teacher_from(module.network, start)
     header, config = read_header(start), own_network(module).config
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -37,6 +42,19 @@ def start_from(module: SegmentationModule, start: Path | None) -> CheckpointHead
             f"{start} has another layout ({header.config.layout}) than the recipe ({config.layout})",
             "Change the recipe's layout, or leave --start out.",
         ) from None
+    return header
+
+
+def _teacher_from(network: TeacherNetwork, start: Path) -> TeacherHeader:
+    """Load a teacher's file; its layout knows no size."""
+    header = read_teacher_header(start)
+    if replace(header.config, size=network.config.size) != network.config:
+        raise CheckpointError(
+            f"{start} has the encoder {header.config.encoder} and {header.config.classes} classes, the recipe "
+            f"{network.config.encoder} and {network.config.classes}",
+            "Change the recipe's network, or leave --start out.",
+        )
+    network.load_state_dict(load_teacher(start).state_dict())
     return header
 
 

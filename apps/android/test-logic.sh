@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles the logic module and runs its tests: everything of the Android app that needs no Android, against the contract
-# vectors in apps/vectors. Without Gradle and without a network; with Gradle it is `gradle -p apps/android :logic:test`.
+# vectors in apps/vectors. Without Gradle and without a network; with Gradle it is `apps/android/gradlew -p apps/android :logic:test`.
 #
 #   apps/android/test-logic.sh
 #

@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPixmap, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QFrame, QGraphicsPixmapItem, QGraphicsScene, QGraphicsView
 
-from s2m_edge.contract import SegmentClass
+from s2m_edge.imaging.classes import SegmentClass
 from s2m_edge.imaging.overlay import outline, outline_thickness
 
 STEP = 1.25

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s2m_edge.deploy.precision import Precision, SpectralLowering
 from s2m_edge.errors import CapabilityError, ContractError, MissingBackendError
-from s2m_edge.precision import Precision, SpectralLowering
+from s2m_edge.installation import install_command
 
 TARGET = "openvino"
 
@@ -41,12 +42,12 @@ def run_desktop_demo(
     """
     if importlib.util.find_spec("PySide6") is None:
         raise MissingBackendError(
-            "the desktop app needs PySide6, which is not installed", "Install it with: pip install 's2m-edge[desktop]'."
+            "the desktop app needs PySide6, which is not installed", f"Install it with: {install_command('desktop')}."
         )
     require_screen()
-    from s2m_edge.apps.bundles import find_or_export_bundle
-    from s2m_edge.cli import console
-    from s2m_edge.targets.bundle import open_bundle
+    from s2m_edge import console
+    from s2m_edge.apps.prepare import find_or_export_bundle
+    from s2m_edge.deploy.bundle import open_bundle
     from s2m_edge.targets.registry import find_target
 
     find_target(TARGET).require_backend()
@@ -75,7 +76,7 @@ def run_desktop_demo(
     from s2m_edge.apps.desktop.window import MainWindow
 
     application = QApplication(sys.argv[:1])
-    application.setApplicationName("S2M-Net segmentation")
+    application.setApplicationName("Segmentation")
     apply_style(application)
     window = MainWindow(opened, device)
     window.open_paths(list(images))
@@ -90,7 +91,17 @@ def run_desktop_demo(
 
 
 def require_screen() -> None:
-    """Raise CapabilityError on a Linux machine without a display: Qt would end the process."""
-    shown = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in shown):
+    """Raise where no window can be shown here: Qt would end the process.
+
+    Raises:
+        CapabilityError: there is no display. MissingBackendError: a library of the display's plugin is missing.
+    """
+    from s2m_edge.apps.desktop.qt import debian_command, has_display, missing_libraries
+
+    if not has_display():
         raise CapabilityError("there is no display here", "Run it in a desktop session, or use s2m-edge predict.")
+    usual = "wayland" if os.environ.get("WAYLAND_DISPLAY") else "xcb"
+    plugin = os.environ.get("QT_QPA_PLATFORM", "").partition(":")[0] or usual
+    missing = missing_libraries([plugin])
+    if missing:
+        raise MissingBackendError(f"Qt lacks {', '.join(missing)} here", f"On Debian: {debian_command(missing)}.")

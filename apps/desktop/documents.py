@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s2m_edge.errors import ImageError
-from s2m_edge.imaging.read import is_image_path
-from s2m_edge.imaging.slices import count_slices
+from s2m_edge.imaging.folders import image_files
+from s2m_edge.imaging.slices import slices_of
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,12 @@ class Document:
     Attributes:
         path: of a picture, a volume or a file with frames.
         slices: how many; 1 for a picture.
+        first_shown: the slice that is shown first, the one that `read_image` takes where none is named.
     """
 
     path: Path
     slices: int
-
-    @property
-    def first_shown(self) -> int:
-        """The slice that is shown first: the middle one, as `read_image` chooses for volumes."""
-        return self.slices // 2 if self.slices > 1 else 0
+    first_shown: int = 0
 
 
 def open_documents(paths: Iterable[Path]) -> tuple[list[Document], list[ImageError]]:
@@ -35,14 +32,18 @@ def open_documents(paths: Iterable[Path]) -> tuple[list[Document], list[ImageErr
     failures: list[ImageError] = []
     for given in paths:
         if given.is_dir():
-            files = sorted(path for path in given.iterdir() if path.is_file() and is_image_path(path))
+            try:
+                files = image_files(given)
+            except ImageError as error:
+                failures.append(error)
+                continue
             if not files:
                 failures.append(ImageError(f"{given} holds no images", "Choose a folder with images."))
         else:
             files = [given]
         for path in files:
             try:
-                documents.append(Document(path, count_slices(path)))
+                documents.append(Document(path, *slices_of(path)))
             except ImageError as error:
                 failures.append(error)
     return documents, failures

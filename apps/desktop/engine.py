@@ -12,19 +12,24 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from s2m_edge.errors import ParityError
-from s2m_edge.imaging.preprocess import fit_to_network, mask_from_probabilities
+from s2m_edge.deploy.activation import probabilities
+from s2m_edge.deploy.bundle import Bundle
+from s2m_edge.deploy.golden import GOLDEN_FILE, read_golden
+from s2m_edge.deploy.guard import GuardVerdict
+from s2m_edge.errors import ImageError, ParityError
+from s2m_edge.imaging.preprocess import fit_to_network, mask_from_probabilities, sliding
 from s2m_edge.imaging.resample import resample
-from s2m_edge.reference import GOLDEN_FILE, probabilities, read_golden
-from s2m_edge.targets.bundle import Bundle
+from s2m_edge.imaging.window import Progress
+from s2m_edge.targets.answer import Predict, checked, shaped_answer
+from s2m_edge.targets.measure.parity.compare import ImageParity, compare
+from s2m_edge.targets.measure.parity.gates import GATES, run_breaches
 from s2m_edge.targets.openvino.backend import import_openvino
 from s2m_edge.targets.openvino.run import OpenVINORunner
-from s2m_edge.targets.parity.compare import ImageParity, compare
-from s2m_edge.targets.parity.gates import GATES, breaches
-from s2m_edge.targets.parity.measure import predict_checked
 from s2m_edge.train.data.volumes import read_picture
 
 LATENCY_RUNS = 5
+LARGEST_KEPT = 2**26
+"""Probabilities of one picture that are kept for its threshold: a quarter of a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Opened:
 
     @property
     def passed(self) -> bool:
-        return bool(self.images) and not self.breaches
+        return not self.breaches
 
     @property
     def error(self) -> float:
@@ -76,10 +81,11 @@ class Segmentation:
     """What the network said of one picture.
 
     Attributes:
-        probabilities: classes x size x size, float32.
+        probabilities: classes x the network's height x width, float32; of a network that slides, the picture's.
         height, width: of the picture.
         network_milliseconds: of the network alone.
         milliseconds: of fitting, network and resizing back; reading the file is not counted.
+        guard: whether the picture is like the training's; None where the bundle does not know.
     """
 
     probabilities: NDArray[np.float32]
@@ -87,6 +93,7 @@ class Segmentation:
     width: int
     network_milliseconds: float
     milliseconds: float
+    guard: GuardVerdict | None = None
 
     def in_picture_size(self) -> NDArray[np.float32]:
         """Probabilities classes x height x width."""
@@ -103,7 +110,7 @@ def list_devices() -> list[Device]:
 
 def import_readers() -> None:
     """Load what reads pictures, which takes a while, before the first one is asked for."""
-    for name in ("monai.data.image_reader", "nibabel", "pydicom"):
+    for name in ("nibabel", "pydicom"):
         import_module(name)
 
 
@@ -113,7 +120,7 @@ def labels_of(scaled: NDArray[np.float32], threshold: float) -> NDArray[np.uint8
 
 
 class Engine:
-    """A bundle's network. One thread at a time may use it.
+    """A bundle's network. Any threads may ask it (see `Runner`); one at a time may open it on another device.
 
     Args:
         bundle: of the target openvino, its hashes checked.
@@ -121,8 +128,12 @@ class Engine:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self.opened: Opened | None = None
-        self._runner: OpenVINORunner | None = None
+        self._loaded: tuple[Opened, OpenVINORunner] | None = None  # one, so that nobody sees a half of each
+
+    @property
+    def opened(self) -> Opened | None:
+        """The network as it was opened last."""
+        return None if self._loaded is None else self._loaded[0]
 
     def open(self, device: str) -> Opened:
         """Load the network on a device, run the golden inputs, and measure.
@@ -131,9 +142,8 @@ class Engine:
             ContractError: the golden inputs are missing or damaged.
             LoweringError: the device does not take the network.
         """
-        opened, runner = self._try(device)
-        self.opened, self._runner = opened, runner
-        return opened
+        self._loaded = self._try(device)
+        return self._loaded[0]
 
     def measure(self, device: str) -> Opened:
         """`open`, but the network stays on the device that it is on."""
@@ -150,14 +160,14 @@ class Engine:
         for entry in golden:
             reference = probabilities(entry.logits)
             began = time.perf_counter()
-            edge = predict_checked(runner.predict, entry.image, reference.shape)
+            edge = shaped_answer(runner.predict, entry.image, reference.shape)
             milliseconds = (time.perf_counter() - began) * 1e3
             images.append(compare(entry.name, reference, edge, contract.threshold, milliseconds))
         for _ in range(LATENCY_RUNS):  # the runs above have warmed it up
             began = time.perf_counter()
             runner.predict(golden[0].image)
             times.append((time.perf_counter() - began) * 1e3)
-        found = [breach for image in images for breach in breaches(GATES[contract.precision], image)]
+        found = run_breaches(GATES[contract.precision], images)
         return Opened(device, runner.device, tuple(images), tuple(found), statistics.median(times)), runner
 
     def read(self, path: Path, slice_index: int) -> NDArray[np.uint8]:
@@ -166,31 +176,67 @@ class Engine:
         Raises:
             ImageError: it cannot be read.
         """
-        return read_picture(path, slice_index)
+        return read_picture(path, slice_index, intensity=self.bundle.contract.preprocessing.intensity)
 
-    def segment(self, image: NDArray[np.uint8]) -> Segmentation:
+    def segment(
+        self,
+        image: NDArray[np.uint8],
+        name: str = "the picture",
+        progress: Progress = lambda done, total: None,
+    ) -> Segmentation:
         """Ask the network.
 
         Args:
             image: RGB H x W x 3.
+            name: of the picture, for messages.
+            progress: called with windows done and in all; what it raises stops the network.
 
         Raises:
             ParityError: the self-test failed on this device, or was not run: no masks.
-            LoweringError: the runtime failed.
+            AnswerError: the runtime failed, or its answer is no number.
+            ImageError: the network slides, and the picture is too large to keep every probability of.
         """
-        if self._runner is None or self.opened is None or not self.opened.passed:
+        loaded = self._loaded
+        if loaded is None or not loaded[0].passed:
             raise ParityError(
                 "the self-test failed on this device", "Choose another device, or export the bundle again."
             )
-        contract = self.bundle.contract
+        contract, runner = self.bundle.contract, loaded[1]
+        spent: list[float] = []
+
+        def timed(fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+            started = time.perf_counter()
+            answer = runner.predict(fitted)
+            spent.append(time.perf_counter() - started)
+            return answer
+
         began = time.perf_counter()
-        fitted = fit_to_network(image, contract.preprocessing)
-        started = time.perf_counter()
-        found = predict_checked(self._runner.predict, fitted, tuple(contract.values["output"]["shape"][1:]))
-        network = time.perf_counter() - started
+        shape = tuple(contract.values["output"]["shape"][1:])
         height, width = image.shape[:2]
-        resample(found, height, width)  # counted, as an app must do it before it can show a mask
-        return Segmentation(found, height, width, network * 1e3, (time.perf_counter() - began) * 1e3)
+        predict = checked(timed, shape, name)
+        fitted = fit_to_network(image, contract.preprocessing)
+        if contract.preprocessing.window is not None:
+            found = self._slide(predict, image, progress)
+        else:
+            found = predict(fitted)
+            resample(found, height, width)  # counted, as an app must do it before it can show a mask
+        milliseconds = (time.perf_counter() - began) * 1e3
+        verdict = None if self.bundle.guard is None else self.bundle.guard.judge(fitted)
+        return Segmentation(found, height, width, sum(spent) * 1e3, milliseconds, verdict)
+
+    def _slide(self, predict: Predict, image: NDArray[np.uint8], progress: Progress) -> NDArray[np.float32]:
+        """Probabilities of the whole picture: its threshold can be moved without asking the network again."""
+        contract = self.bundle.contract
+        size = contract.values["output"]["shape"][1], *image.shape[:2]
+        if np.prod(size) > LARGEST_KEPT:
+            raise ImageError(
+                f"a picture of {image.shape[1]} x {image.shape[0]} pixels is too large for this window",
+                "s2m-edge predict segments it in strips.",
+            )
+        found = np.empty(size, dtype=np.float32)
+        for top, part in sliding(predict, image, contract.preprocessing, progress):
+            found[:, top : top + part.shape[1]] = part
+        return found
 
 
 def runner_class(device: str) -> type[OpenVINORunner]:

@@ -8,7 +8,6 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,20 @@ from numpy.typing import NDArray
 from s2m_edge import __version__
 from s2m_edge.apps.desktop.documents import Document
 from s2m_edge.apps.desktop.engine import Segmentation, labels_of
-from s2m_edge.contract import NOTICE, Contract
+from s2m_edge.deploy.contract import Contract
+from s2m_edge.errors import OutputError
 from s2m_edge.files import require_writable, write_bytes
-from s2m_edge.imaging.overlay import draw_overlay, mask_picture, png_bytes
-from s2m_edge.imaging.read import NIFTI_SUFFIXES, free_stem
+from s2m_edge.imaging.folders import free_stems
+from s2m_edge.imaging.overlay import draw_overlay, mask_picture
+from s2m_edge.imaging.read import is_volume
+from s2m_edge.imaging.volume import labels_on_grid, open_volume
+from s2m_edge.imaging.written import Source, marked_png, nifti_description, require_free, source_of
+from s2m_edge.notice import NOTICE
+from s2m_edge.texts import encoded, printable
 from s2m_edge.train.data.volumes import read_picture
 
 TABLE = "results.csv"
+REMEDY = "Choose another folder, or move that file elsewhere."
 COLUMNS = (
     "image",
     "slice",
@@ -34,15 +40,29 @@ COLUMNS = (
     "threshold",
     "network_milliseconds",
     "milliseconds",
+    "unusual",
     "mask",
     "overlay",
     "model",
-    "checkpoint_sha256",
+    "weights_sha256",
     "precision",
     "device",
     "s2m_edge_version",
     "notice",
 )
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The files of one document.
+
+    Attributes:
+        pictures: mask and overlay by slice.
+        volume: of a NIfTI file whose every slice was segmented.
+    """
+
+    pictures: dict[int, tuple[Path, Path]]
+    volume: Path | None
 
 
 @dataclass(frozen=True)
@@ -70,7 +90,8 @@ def export_results(
 ) -> Exported:
     """Write NAME-mask.png and NAME-overlay.png of every picture, NAME-slice-NNN-... of slices, and results.csv.
 
-    A NIfTI volume whose every slice was segmented also gives NAME-mask.nii.gz, with the volume's own geometry.
+    A NIfTI volume whose every slice was segmented also gives NAME-mask.nii.gz, with the volume's own geometry. Of files
+    that are there, only those are replaced that an export wrote for the same pictures; see `imaging/written.py`.
 
     Args:
         results: per document, segmentations by slice.
@@ -78,15 +99,16 @@ def export_results(
         stopped: asked before every picture.
 
     Raises:
-        OutputError: the folder cannot be written. ImageError: a picture cannot be read any more.
+        OutputError: the folder cannot be written, or a file in it would be lost; nothing is written then.
+        ImageError: a picture cannot be read any more.
     """
+    plans = _plan(folder, results)
     require_writable(folder)
+    name = contract.values["network"]["name"]
     total = sum(len(slices) for _, slices in results)
     rows: list[dict[str, object]] = []
-    taken: set[str] = set()
     done = 0
-    for document, slices in results:
-        base = free_stem(document.path, taken)
+    for (document, slices), plan in zip(results, plans, strict=True):
         volume: dict[int, NDArray[np.uint8]] = {}
         for index in sorted(slices):
             if stopped():
@@ -94,20 +116,68 @@ def export_results(
                 return Exported(folder, done, True)
             found = slices[index]
             labels = labels_of(found.in_picture_size(), threshold)
-            stem = base if document.slices == 1 else f"{base}-slice-{index:03d}"
-            mask, overlay = folder / f"{stem}-mask.png", folder / f"{stem}-overlay.png"
-            image = read_picture(document.path, index)
-            caption = f"S2M-Net, OpenVINO, {contract.precision}, {found.network_milliseconds:.0f} ms"
-            write_bytes(mask, png_bytes(mask_picture(labels, contract.values["output"]["shape"][1])))
-            write_bytes(overlay, png_bytes(draw_overlay(image, labels, contract.classes, caption)))
+            mask, overlay = plan.pictures[index]
+            source = _source(document, index)
+            image = read_picture(document.path, index, intensity=contract.preprocessing.intensity)
+            caption = f"{name}, OpenVINO, {contract.precision}, {found.network_milliseconds:.0f} ms"
+            write_bytes(mask, marked_png(mask_picture(labels, contract.values["output"]["shape"][1]), source))
+            write_bytes(overlay, marked_png(draw_overlay(image, labels, contract.classes, caption), source))
             volume[index] = labels
             rows.extend(_rows(document, index, labels, found, contract, device, threshold, mask, overlay))
             done += 1
             notify(done, total)
-        if document.path.name.lower().endswith(NIFTI_SUFFIXES) and len(volume) == document.slices:
-            write_volume(folder / f"{base}-mask.nii.gz", document.path, [volume[index] for index in sorted(volume)])
+        if plan.volume is not None:
+            write_volume(plan.volume, document.path, [volume[index] for index in sorted(volume)])
     write_table(folder / TABLE, rows)
     return Exported(folder, done, False)
+
+
+def _plan(folder: Path, results: Sequence[tuple[Document, dict[int, Segmentation]]]) -> list[Planned]:
+    """Where everything goes.
+
+    Raises:
+        OutputError: a file would be lost.
+    """
+    plans = []
+    names = free_stems([document.path for document, _ in results])
+    for (document, slices), base in zip(results, names, strict=True):
+        stems = {index: base if document.slices == 1 else f"{base}-slice-{index:03d}" for index in sorted(slices)}
+        pictures = {
+            index: (folder / f"{stem}-mask.png", folder / f"{stem}-overlay.png") for index, stem in stems.items()
+        }
+        whole = is_volume(document.path) and len(slices) == document.slices
+        volume = folder / f"{base}-mask.nii.gz" if whole else None
+        for index, paths in pictures.items():
+            for path in paths:
+                require_free(path, lambda document=document, index=index: _source(document, index), REMEDY)
+        if volume is not None:
+            require_free(volume, lambda document=document: source_of(document.path), REMEDY)
+        plans.append(Planned(pictures, volume))
+    _require_own_table(folder / TABLE, {_image(document) for document, _ in results})
+    return plans
+
+
+def _source(document: Document, index: int) -> Source:
+    return source_of(document.path, None if document.slices == 1 else index)
+
+
+def _require_own_table(path: Path, images: set[str]) -> None:
+    """Raise OutputError if a table is there that says more than this export's will."""
+    if not path.exists():
+        return
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            ours = tuple(reader.fieldnames or ()) == COLUMNS and {row["image"] for row in reader} <= images
+    except (OSError, ValueError, csv.Error):
+        ours = False
+    if not ours:
+        raise OutputError(f"{path} is there, and is of other pictures or of another program", REMEDY)
+
+
+def _image(document: Document) -> str:
+    """A document's cell in the table."""
+    return printable(str(_harmless(str(document.path))))
 
 
 def _rows(
@@ -121,11 +191,10 @@ def _rows(
     mask: Path,
     overlay: Path,
 ) -> list[dict[str, object]]:
-    checkpoint = contract.values["checkpoint"]
     areas = [int((labels == number).sum()) for number in range(1, len(contract.classes) + 1)]
     return [
         {
-            "image": document.path,
+            "image": _image(document),
             "slice": index if document.slices > 1 else "",
             "width": found.width,
             "height": found.height,
@@ -135,10 +204,11 @@ def _rows(
             "threshold": threshold if len(contract.classes) == contract.values["output"]["shape"][1] else "",
             "network_milliseconds": f"{found.network_milliseconds:.2f}",
             "milliseconds": f"{found.milliseconds:.2f}",
+            "unusual": "" if found.guard is None else ("yes" if found.guard.unusual else "no"),
             "mask": mask.name,
             "overlay": overlay.name,
-            "model": checkpoint["file"],
-            "checkpoint_sha256": checkpoint["sha256"],
+            "model": contract.values["network"]["name"],
+            "weights_sha256": contract.weights_sha256,
             "precision": contract.precision,
             "device": device,
             "s2m_edge_version": __version__,
@@ -155,7 +225,7 @@ def write_table(path: Path, rows: Sequence[dict[str, object]]) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({name: _harmless(value) for name, value in row.items()})
-    write_bytes(path, text.getvalue().encode())
+    write_bytes(path, encoded(text.getvalue()))
 
 
 def _harmless(value: object) -> object:
@@ -164,9 +234,7 @@ def _harmless(value: object) -> object:
 
 def write_volume(path: Path, source: Path, slices: Sequence[NDArray[np.uint8]]) -> None:
     """Labels slices x H x W as NIfTI, on the source's grid."""
-    import nibabel
-
-    image: Any = nibabel.load(source)  # type: ignore[attr-defined]
-    volume = np.ascontiguousarray(np.stack(slices).transpose(2, 1, 0))  # NIfTI has x before y
-    labels = nibabel.Nifti1Image(volume, image.affine)  # type: ignore[attr-defined]
-    write_bytes(path, gzip.compress(labels.to_bytes(), mtime=0))
+    volume = open_volume(source)
+    stored = volume.stored(np.stack(slices))
+    content = labels_on_grid(volume, stored, nifti_description(stored, source_of(source)))
+    write_bytes(path, gzip.compress(content, mtime=0))

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QListWidgetItem,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QSlider,
     QVBoxLayout,
@@ -21,7 +22,9 @@ from PySide6.QtWidgets import (
 
 from s2m_edge.apps.desktop.documents import Document
 from s2m_edge.apps.desktop.engine import Device
+from s2m_edge.apps.desktop.plain import plain_label, plain_tip
 from s2m_edge.imaging.overlay import FILL_OPACITY
+from s2m_edge.texts import printable
 
 STYLES = ("fill and outline", "outline", "fill")
 DOCUMENT = Qt.ItemDataRole.UserRole
@@ -29,8 +32,7 @@ DOCUMENT = Qt.ItemDataRole.UserRole
 
 def label(text: str = "", name: str = "") -> QLabel:
     """A label that a style rule may name; long texts wrap."""
-    made = QLabel(text)
-    made.setObjectName(name)
+    made = plain_label(text, name)
     made.setWordWrap(True)
     return made
 
@@ -72,6 +74,18 @@ class Panel(QFrame):
         self.column.addLayout(row)
 
 
+def scrolled(panel: Panel) -> QScrollArea:
+    """A panel in its own width, to scroll where the window is lower than it: texts would be cut off."""
+    area = QScrollArea()
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFixedWidth(panel.width())
+    panel.setMinimumWidth(0)  # the bar takes its room from the panel
+    area.setWidgetResizable(True)
+    area.setWidget(panel)
+    return area
+
+
 class QueuePanel(Panel):
     """The opened files, and how far the batch is.
 
@@ -108,7 +122,7 @@ class QueuePanel(Panel):
     def add_document(self, document: Document) -> None:
         item = QListWidgetItem()
         item.setData(DOCUMENT, document)
-        item.setToolTip(str(document.path))
+        item.setToolTip(plain_tip(str(document.path)))
         self.list.addItem(item)
         self.set_state(document, "waiting")
 
@@ -121,8 +135,8 @@ class QueuePanel(Panel):
             item = self.list.item(row)
             if item.data(DOCUMENT) == document:
                 slices = f"{document.slices} slices, " if document.slices > 1 else ""
-                item.setText(f"{document.path.name}\n{slices}{state}")
-                item.setToolTip(tip or str(document.path))
+                item.setText(f"{printable(document.path.name)}\n{slices}{state}")
+                item.setToolTip(plain_tip(tip or str(document.path)))
 
     def set_progress(self, done: int, total: int, text: str = "") -> None:
         self.progress.setVisible(total > 0)
@@ -161,9 +175,12 @@ class ControlPanel(Panel):
             widget.setEnabled(takes_threshold)
         self.areas = label("-", "figure")
         self.details = label(name="quiet")
+        self.warning = label(name="warning")
         self.device = QComboBox()
         self.device.setAccessibleName("device")
         self.device.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        for box in (self.overlay_style, self.device):
+            box.setMinimumHeight(28)
         self.compare = QPushButton("Measure all devices")
         self.latency = label(name="quiet")
         self.model = label(name="quiet")
@@ -181,6 +198,7 @@ class ControlPanel(Panel):
         self.add(heading("Result"))
         self.add(self.areas)
         self.add(self.details)
+        self.add(self.warning)
         self.add(heading("Overlay"))
         self.add(self.shown)
         self.add(self.overlay_style)
@@ -221,6 +239,11 @@ class ControlPanel(Panel):
             self.device.addItem(device.title, device.name)
         self.device.setCurrentIndex(max(0, self.device.findData(chosen)))
         self.device.blockSignals(False)
+
+    def set_warning(self, text: str) -> None:
+        """Why the figures may mean nothing; empty hides it."""
+        self.warning.setText(f"This picture {text}." if text else "")
+        self.warning.setVisible(bool(text))
 
     def set_latency(self, device: str, text: str) -> None:
         """What was measured, behind the device's name."""

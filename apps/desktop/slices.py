@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSlider, QWidget
+
+from s2m_edge.apps.desktop.plain import plain_label
 
 
 class SliceRow(QWidget):
@@ -20,7 +22,7 @@ class SliceRow(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("slice")
         self.slider.setToolTip("Slice (Page Up, Page Down)")
-        self.text = QLabel()
+        self.text = plain_label()
         row = QHBoxLayout(self)
         row.addWidget(self.slider, 1)
         row.addWidget(self.text)

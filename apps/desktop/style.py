@@ -6,9 +6,10 @@ from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication
 
 BACKGROUND, SURFACE, RAISED, LINE = "#16181b", "#1d2024", "#272b30", "#353a41"
-TEXT, QUIET, ACCENT = "#e6e9ed", "#9aa4af", "#35c48d"
+TEXT, QUIET, FADED, ACCENT = "#e6e9ed", "#9aa4af", "#5c646d", "#35c48d"
 GREEN, RED, AMBER = "#1f8a5b", "#c03a3a", "#8a6d1f"
 
+# Combo boxes are left to Fusion and the palette: a sheet draws their arrow in a black frame, or none.
 SHEET = f"""
 QWidget {{ font-size: 13px; }}
 QMainWindow, QStatusBar {{ background: {BACKGROUND}; }}
@@ -19,13 +20,15 @@ QLabel#quiet {{ color: {QUIET}; }}
 QLabel#figure {{ font-size: 22px; font-weight: 600; }}
 QLabel#badge {{ border-radius: 11px; padding: 3px 12px; color: white; font-weight: 600; }}
 QLabel#notice {{ color: #f0c674; font-weight: 600; padding: 4px 10px; }}
-QPushButton, QToolButton, QComboBox {{
+QLabel#warning {{ color: #f0c674; font-weight: 600; }}
+QPushButton, QToolButton {{
     background: {RAISED}; border: 1px solid {LINE}; border-radius: 6px; padding: 5px 12px; color: {TEXT};
 }}
-QPushButton:hover, QToolButton:hover, QComboBox:hover {{ border-color: {ACCENT}; }}
+QFileDialog QToolButton {{ padding: 3px; }}
+QPushButton:hover, QToolButton:hover {{ border-color: {ACCENT}; }}
 QPushButton:pressed, QToolButton:pressed {{ background: {LINE}; }}
-QPushButton:disabled, QToolButton:disabled, QComboBox:disabled {{ color: #5c646d; border-color: {RAISED}; }}
-QPushButton:focus, QToolButton:focus, QComboBox:focus, QListWidget:focus, QGraphicsView:focus {{
+QPushButton:disabled, QToolButton:disabled {{ color: {FADED}; border-color: {RAISED}; }}
+QPushButton:focus, QToolButton:focus, QListWidget:focus, QGraphicsView:focus {{
     border: 1px solid {ACCENT};
 }}
 QListWidget {{ background: {BACKGROUND}; border: 1px solid {LINE}; border-radius: 6px; outline: none; }}
@@ -39,7 +42,7 @@ QSlider::groove:horizontal {{ background: {LINE}; height: 4px; border-radius: 2p
 QSlider::sub-page:horizontal {{ background: {ACCENT}; border-radius: 2px; }}
 QSlider::handle:horizontal {{ background: {TEXT}; width: 14px; margin: -5px 0; border-radius: 7px; }}
 QSlider::handle:horizontal:focus {{ background: {ACCENT}; border: 2px solid {TEXT}; }}
-QSlider::sub-page:horizontal:disabled, QSlider::handle:horizontal:disabled {{ background: #5c646d; }}
+QSlider::sub-page:horizontal:disabled, QSlider::handle:horizontal:disabled {{ background: {FADED}; }}
 QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {LINE}; padding: 4px; }}
 """
 
@@ -63,7 +66,7 @@ def apply_style(application: QApplication) -> None:
     }
     for role, colour in roles.items():
         palette.setColor(role, QColor(colour))
-    palette.setColor(QPalette.ColorGroup.Disabled, QPalette.ColorRole.Text, QColor("#5c646d"))
-    palette.setColor(QPalette.ColorGroup.Disabled, QPalette.ColorRole.WindowText, QColor("#5c646d"))
+    for role in (QPalette.ColorRole.Text, QPalette.ColorRole.WindowText, QPalette.ColorRole.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, role, QColor(FADED))
     application.setPalette(palette)
     application.setStyleSheet(SHEET)

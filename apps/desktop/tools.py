@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QLabel, QMainWindow, QSizePolicy, QToolBar, QWidget
+from PySide6.QtWidgets import QMainWindow, QSizePolicy, QToolBar, QWidget
+
+from s2m_edge.apps.desktop.plain import plain_label, plain_tip
 
 
 class ToolRow(QToolBar):
@@ -22,8 +24,7 @@ class ToolRow(QToolBar):
         room = QWidget()
         room.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self._room = self.addWidget(room)
-        self.badge = QLabel()
-        self.badge.setObjectName("badge")
+        self.badge = plain_label(name="badge")
         self.badge.setAccessibleName("self-test")
         self.addWidget(self.badge)
         window.addToolBar(self)
@@ -41,4 +42,4 @@ class ToolRow(QToolBar):
     def set_badge(self, text: str, colour: str, tip: str = "") -> None:
         self.badge.setText(text)
         self.badge.setStyleSheet(f"background: {colour};")
-        self.badge.setToolTip(tip)
+        self.badge.setToolTip(plain_tip(tip))

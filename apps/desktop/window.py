@@ -8,21 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMainWindow, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMainWindow, QVBoxLayout, QWidget
 
 from s2m_edge.apps.desktop.batch import Batch
 from s2m_edge.apps.desktop.canvas import Canvas, overlay_pixels
 from s2m_edge.apps.desktop.documents import Document, open_documents
 from s2m_edge.apps.desktop.engine import Engine, Opened, Segmentation, import_readers, labels_of, list_devices
 from s2m_edge.apps.desktop.exporting import Exported, export_results
-from s2m_edge.apps.desktop.panels import ControlPanel, QueuePanel, label
+from s2m_edge.apps.desktop.panels import ControlPanel, QueuePanel, label, scrolled
+from s2m_edge.apps.desktop.plain import plain_label, plain_tip
 from s2m_edge.apps.desktop.slices import SliceRow
 from s2m_edge.apps.desktop.style import AMBER, GREEN, RED
 from s2m_edge.apps.desktop.tools import ToolRow
 from s2m_edge.apps.desktop.worker import Job, Worker
-from s2m_edge.contract import NOTICE
-from s2m_edge.imaging.read import IMAGE_SUFFIXES
-from s2m_edge.targets.bundle import Bundle
+from s2m_edge.deploy.bundle import Bundle
+from s2m_edge.imaging.folders import IMAGE_SUFFIXES
+from s2m_edge.notice import NOTICE
+from s2m_edge.texts import printable
+from s2m_edge.train.data.presets import dataset_title
 
 HINT = "Drop images or a folder here\n\nCtrl+O opens images,  Ctrl+Shift+O a folder"
 Shown = tuple[NDArray[np.uint8], Segmentation | None, NDArray[np.float32] | None]
@@ -52,6 +55,7 @@ class MainWindow(QMainWindow):
         self.worker.done.connect(self._finished)
         self.worker.failed.connect(self._failed)
         self.worker.skipped.connect(self._skipped)
+        self.worker.stepped.connect(self._stepped)
         self.worker.start()
         self.controls.set_devices(list_devices(), device)
         self.open_device(device)
@@ -60,7 +64,7 @@ class MainWindow(QMainWindow):
     # Layout
 
     def _build(self) -> None:
-        self.setWindowTitle(f"S2M-Net segmentation - {self.bundle.folder.name}")
+        self.setWindowTitle(f"Segmentation - {printable(self.bundle.folder.name)}")
         self.resize(1280, 800)
         self.setAcceptDrops(True)
         outputs = self.contract.values["output"]["shape"][1]
@@ -80,10 +84,10 @@ class MainWindow(QMainWindow):
         across.setSpacing(0)
         across.addWidget(self.queue)
         across.addWidget(middle, 1)
-        across.addWidget(self.controls)
+        across.addWidget(scrolled(self.controls))
         self.setCentralWidget(centre)
         self._build_tools()
-        self.message, self.zoom_text = label(name="quiet"), QLabel()
+        self.message, self.zoom_text = label(name="quiet"), plain_label()
         notice = label(NOTICE, "notice")
         notice.setWordWrap(False)
         self.statusBar().addWidget(notice)
@@ -117,17 +121,17 @@ class MainWindow(QMainWindow):
         self.tools.add("Previous slice", "PgUp", self.slices.previous, visible=False)
 
     def _model_text(self) -> str:
-        values = self.contract.values
-        provenance = values["checkpoint"]["provenance"]
-        size = self.contract.preprocessing.size
-        return "\n".join(
-            (
-                f"{Path(values['checkpoint']['file']).stem}, {size} x {size}",
-                f"{self.contract.precision}, spectral filter as {self.contract.spectral}",
-                f"trained on {provenance.get('dataset', 'unknown data')}",
-                f"OpenVINO {values['tools'].get('openvino', '')}, s2m-edge {values['s2m_edge_version']}",
-            )
+        values, network = self.contract.values, self.contract.values["network"]
+        dataset = values["checkpoint"]["provenance"].get("dataset")
+        spectral = "" if self.contract.spectral == "none" else f", spectral filter as {self.contract.spectral}"
+        lines = (
+            f"{network['name']}, {self.contract.preprocessing.title}",
+            network["architecture"],
+            f"{self.contract.precision}{spectral}",
+            f"trained on {dataset_title(str(dataset))}" if dataset else "",
+            f"OpenVINO {values['tools'].get('openvino', '')}, s2m-edge {values['s2m_edge_version']}",
         )
+        return "\n".join(printable(line) for line in lines if line)
 
     @property
     def ready(self) -> bool:
@@ -245,16 +249,21 @@ class MainWindow(QMainWindow):
         self.current = (document, index)
         self.slices.set_slice(index, document.slices)
         self._show_nothing_segmented()
-        self.canvas.wait_for(document.path.name)
+        self.canvas.wait_for(printable(document.path.name))
         self.worker.cancel("show")
         known, segments = self.results.get(document, {}).get(index), self.ready
+        step = self.worker.steps("show", (document, index))
 
         def work() -> Shown:
             image = self.engine.read(document.path, index)
-            found = known or (self.engine.segment(image) if segments else None)
+            found = known or (self.engine.segment(image, document.path.name, step) if segments else None)
             return image, found, None if found is None else found.in_picture_size()
 
         self.worker.submit(Job("show", work, (document, index)))
+
+    def _stepped(self, key: tuple[Document, int], done: int, total: int) -> None:
+        """A network that slides tells how far it is."""
+        self.message.setText(f"{printable(key[0].path.name)}: window {done} of {total}" if done < total else "")
 
     def _slice_moved(self, index: int) -> None:
         if self.current is not None:
@@ -265,6 +274,7 @@ class MainWindow(QMainWindow):
         self.canvas.show_overlay(None)
         self.controls.areas.setText("-")
         self.controls.details.setText("")
+        self.controls.set_warning("")
 
     def _present(self, key: tuple[Document, int], shown: Shown) -> None:
         image, found, scaled = shown
@@ -284,7 +294,10 @@ class MainWindow(QMainWindow):
         done = self.results.setdefault(document, {})
         done[index] = found
         time = f", {found.network_milliseconds:.0f} ms"
-        self.queue.set_state(document, f"segmented{time}" if len(done) == document.slices else f"{len(done)} segmented")
+        state = f"segmented{time}" if len(done) == document.slices else f"{len(done)} segmented"
+        unusual = sum(entry.guard is not None and entry.guard.unusual for entry in done.values())
+        of_many = f"{unusual} " if document.slices > 1 else ""
+        self.queue.set_state(document, f"{state}, {of_many}unusual" if unusual else state)
         self._enable()
 
     def _decide(self) -> None:
@@ -296,7 +309,7 @@ class MainWindow(QMainWindow):
         lines = []
         for number, entry in enumerate(self.contract.classes, start=1):
             area = int((self._labels == number).sum())
-            lines.append(f"{entry.name} {area / pixels:.1%}")
+            lines.append(f"{printable(entry.name)} {area / pixels:.1%}")
         self.controls.areas.setText("\n".join(lines))
         found = self._segmentation
         areas = ", ".join(
@@ -306,6 +319,7 @@ class MainWindow(QMainWindow):
             f"{areas} of {pixels:,} pixels ({found.width} x {found.height})\n"
             f"network {found.network_milliseconds:.0f} ms, in all {found.milliseconds:.0f} ms"
         )
+        self.controls.set_warning("" if found.guard is None else found.guard.warning)
         self._draw_overlay()
 
     def _draw_overlay(self) -> None:
@@ -334,10 +348,13 @@ class MainWindow(QMainWindow):
         for document, index in wanted:
             if index == 0:
                 self.queue.set_state(document, "queued")
+            step = self.worker.steps("segment", (document, index))
             self.worker.submit(
                 Job(
                     "segment",
-                    lambda document=document, index=index: self.engine.segment(self.engine.read(document.path, index)),
+                    lambda document=document, index=index, step=step: self.engine.segment(
+                        self.engine.read(document.path, index), document.path.name, step
+                    ),
                     (document, index),
                     urgent=False,
                 )
@@ -401,14 +418,14 @@ class MainWindow(QMainWindow):
             self._step(1)
         elif job.kind == "export":
             exported: Exported = result
-            self._step(self.batch.total, f"exported {exported.pictures} to {exported.folder}")
+            self._step(self.batch.total, printable(f"exported {exported.pictures} to {exported.folder}"))
             if exported.stopped:
                 self.message.setText(f"export stopped after {exported.pictures}")
         self._enable()
 
     def _failed(self, job: Job, reason: str) -> None:
         self.message.setText(reason)
-        self.message.setToolTip(reason)
+        self.message.setToolTip(plain_tip(reason))
         if job.kind == "open" and job.key == self.controls.device.currentData():
             self.tools.set_badge("not loaded: no masks", RED, reason)
             self.controls.latency.setText(reason)

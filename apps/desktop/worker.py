@@ -14,6 +14,10 @@ from PySide6.QtCore import QThread, Signal
 from s2m_edge.errors import S2MEdgeError
 
 
+class Stopped(Exception):  # noqa: N818 - it is none's error
+    """Raised by a job that was cancelled while it ran; it counts as skipped."""
+
+
 @dataclass(frozen=True)
 class Job:
     """Something to do.
@@ -43,12 +47,14 @@ class Worker(QThread):
     """Runs jobs one after the other, the urgent ones first. Its signals arrive in the thread of who connected.
 
     Signals:
-        done: job and result. failed: job and a one-line reason. skipped: a job that was cancelled before it began.
+        done: job and result. failed: job and a one-line reason. skipped: a job that was cancelled.
+        stepped: key of a job, steps done and in all, of jobs that tell.
     """
 
     done = Signal(object, object)
     failed = Signal(object, str)
     skipped = Signal(object)
+    stepped = Signal(object, int, int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,6 +80,17 @@ class Worker(QThread):
             generation = self._generations.get(kind, 0)
         return lambda: self._generations.get(kind, 0) != generation
 
+    def steps(self, kind: str, key: Any) -> Callable[[int, int], None]:
+        """What a long job of this kind calls with steps done and in all: it tells, and stops a cancelled one."""
+        cancelled = self.cancellation(kind)
+
+        def step(done: int, total: int) -> None:
+            if cancelled():
+                raise Stopped
+            self.stepped.emit(key, done, total)
+
+        return step
+
     def finish(self) -> None:
         """Skip what is left, wait for the job that runs, end."""
         for kind in ("show", "segment", "export", "open", "measure", "documents"):
@@ -89,6 +106,8 @@ class Worker(QThread):
                 continue
             try:
                 result = job.run()
+            except Stopped:
+                self.skipped.emit(job)
             except S2MEdgeError as error:
                 self.failed.emit(job, str(error))
             except MemoryError:

@@ -7,21 +7,33 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from s2m_edge.apps.bundles import EXPORTS, find_or_export_bundle
+from s2m_edge import console
+from s2m_edge.apps.prepare import EXPORTS, find_or_export_bundle
 from s2m_edge.apps.runner.build import PROGRAM, CrossBuild, console_runner, find_cross_build, runtime_libraries
-from s2m_edge.cli import console
-from s2m_edge.contract import NOTICE
+from s2m_edge.deploy.bundle import Bundle, open_bundle
+from s2m_edge.deploy.bundle_files import bundle_files, copy_bundle
+from s2m_edge.deploy.precision import SpectralLowering
 from s2m_edge.errors import ContractError, LoweringError, NativeBuildError, ParityError
-from s2m_edge.files import publish_folder, staged_folder
+from s2m_edge.files import FolderKind, exactly, publish_folder, require_replaceable, staged_folder
 from s2m_edge.native import build_library
-from s2m_edge.precision import SpectralLowering
+from s2m_edge.notice import NOTICE
 from s2m_edge.samples import sample_images
-from s2m_edge.targets.bundle import Bundle, open_bundle
-from s2m_edge.targets.export import require_replaceable
 
 TARGET = "executorch"
 BUNDLE = "bundle"
 RESULTS = "results"
+
+
+def board_files(folder: Path) -> list[str]:
+    """The files of a folder for a board: what `assemble` puts there, and what `try_out` makes of the samples."""
+    if not (folder / PROGRAM).is_file():
+        return []
+    tried = [f"{RESULTS}/{path.stem}-{kind}.png" for path in sample_images(None) for kind in ("mask", "overlay")]
+    ours = [PROGRAM, *tried, *(f"{BUNDLE}/{name}" for name in bundle_files(folder / BUNDLE))]
+    return [*(exactly(name) for name in ours), "lib/libexecutorch*"]
+
+
+BOARD = FolderKind("a folder with the board's program", board_files)
 
 
 def run_board_demo(
@@ -45,7 +57,7 @@ def run_board_demo(
         S2MEdgeError: whatever else stands in the way; see the called functions.
     """
     cross = None if architecture is None else find_cross_build(architecture)
-    require_replaceable(out, PROGRAM, "a folder with the board's program")
+    require_replaceable(out, BOARD)
     with console.progress_bar("demo board") as update:
         update("building the program", 0, 0)
         program = build_library(console_runner(cross))
@@ -75,16 +87,16 @@ def assemble(out: Path, program: Path, libraries: list[Path], bundle: Bundle) ->
     """The folder `out`: the program, `lib/` where it looks for its libraries first, and the bundle.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or holds something else.
+        InputError: a library is missing.
     """
-    with staged_folder(out) as stage:
-        folder = stage / "folder"
-        (folder / "lib").mkdir(parents=True)
+    with staged_folder(out, BOARD) as folder:
+        (folder / "lib").mkdir()
         shutil.copy2(program, folder / PROGRAM)
         for library in libraries:
             shutil.copy2(library, folder / "lib" / library.name)
-        shutil.copytree(bundle.folder, folder / BUNDLE)
-        publish_folder(folder, out)
+        copy_bundle(bundle.folder, folder / BUNDLE)
+        publish_folder(folder, out, BOARD)
 
 
 def try_out(out: Path, bundle: Bundle, as_json: bool) -> None:
@@ -102,10 +114,15 @@ def try_out(out: Path, bundle: Bundle, as_json: bool) -> None:
         )
     except OSError as error:
         raise NativeBuildError(f"{command[0]} cannot be run here ({error.strerror})", "Build it again.") from None
+    lines = done.stderr.strip().splitlines()
+    warned = [line for line in lines if line.startswith("warning: ")]
     if done.returncode:
-        reason = (done.stderr.strip() or f"it ended with {done.returncode}").splitlines()[-1].removeprefix("error: ")
+        others = [line for line in lines if line not in warned] or [f"it ended with {done.returncode}"]
+        reason = others[-1].removeprefix("error: ")
         failure = ParityError if done.returncode == 1 else LoweringError
         raise failure(f"the board's program failed here: {reason}")
+    for line in warned:  # of the guard
+        console.status.print(line, markup=False, soft_wrap=True)
     if as_json:
         console.print_json({"folder": str(out), "run": json.loads(done.stdout)})
     else:
@@ -121,6 +138,8 @@ def print_next(out: Path, cross: CrossBuild | None) -> None:
             f"built for {cross.architecture}, not executed here. On the board:",
             f"  scp -r {out} USER@BOARD:",
             f"  ssh USER@BOARD ./{out.name}/{PROGRAM} ./{out.name}/{BUNDLE} --self-test --benchmark 20",
+            "Here, emulated, which takes minutes (apps/runner/README.md):",
+            f"  {' '.join(cross.emulate())} {out / PROGRAM} {out / BUNDLE} --self-test --threads 1",
         ]
     for line in lines:
         console.output.print(line, markup=False)

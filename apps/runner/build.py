@@ -11,14 +11,20 @@ from pathlib import Path
 
 from s2m_edge import __version__
 from s2m_edge.errors import CapabilityError, NativeBuildError
-from s2m_edge.files import publish_folder, staged_folder
-from s2m_edge.native import KERNEL_FOLDER, NativeLibrary, cache_folder
-from s2m_edge.targets.executorch.kernel import NATIVE_FOLDER, installed_wheel, wheel_definitions, wheel_versions
+from s2m_edge.files import FolderKind, publish_folder, staged_folder
+from s2m_edge.native import CACHE_PLACE, KERNEL_FOLDER, NativeLibrary, cache_folder
+from s2m_edge.targets.executorch.operator_library import (
+    NATIVE_FOLDER,
+    installed_wheel,
+    wheel_definitions,
+    wheel_versions,
+)
 
 SOURCE = Path(__file__).resolve().parent
 PROGRAM, VECTORS_PROGRAM = "s2m_edge_runner", "s2m_edge_runner_vectors"
 _INCLUDES = (SOURCE / "source", SOURCE / "test", SOURCE / "third_party" / "stb", NATIVE_FOLDER)
 _WHEEL_PARTS = ("executorch/include/", "executorch/lib/", "executorch/share/cmake/")
+_WHEEL = FolderKind("an unpacked wheel", lambda folder: [f"{part}*" for part in _WHEEL_PARTS], CACHE_PLACE)
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,9 @@ class CrossBuild:
         compiler: name of the cross-compiler.
         package: Debian package with it.
         platform: tag of ExecuTorch's wheel for it.
-        emulator: of programs of it, for tests; sysroot: where its C and C++ libraries lie.
+        emulator: runs programs of it here; sysroot: where its C and C++ libraries lie.
+        processor: that the emulator plays, one that such boards have. Its own choice has every extension there is, and
+            emulating the vector ones takes ten times as long.
     """
 
     architecture: str
@@ -39,6 +47,11 @@ class CrossBuild:
     platform: str
     emulator: str
     sysroot: Path
+    processor: str
+
+    def emulate(self) -> tuple[str, ...]:
+        """The words before a command that run it here."""
+        return self.emulator, "-cpu", self.processor, "-L", str(self.sysroot)
 
 
 CROSS_BUILDS = (
@@ -49,6 +62,7 @@ CROSS_BUILDS = (
         "manylinux_2_28_aarch64",
         "qemu-aarch64-static",
         Path("/usr/aarch64-linux-gnu"),
+        "cortex-a72",
     ),
 )
 
@@ -118,7 +132,7 @@ def cross_wheel(cross: CrossBuild) -> Path:
     version = wheel_versions()["executorch"]
     final = cache_folder() / "wheels" / f"executorch-{version}-{cross.platform}"
     if not (final / "executorch").is_dir():
-        with staged_folder(final) as stage:
+        with staged_folder(final, _WHEEL) as stage:
             arguments = ("--no-deps", "--only-binary=:all:", "--platform", cross.platform, "--dest", str(stage / "pip"))
             command = (sys.executable, "-m", "pip", "download", "--quiet", *arguments, f"executorch=={version}")
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
@@ -132,7 +146,7 @@ def cross_wheel(cross: CrossBuild) -> Path:
             with zipfile.ZipFile(wheel) as archive:
                 names = [name for name in archive.namelist() if name.startswith(_WHEEL_PARTS)]
                 archive.extractall(stage / "keep", names)
-            publish_folder(stage / "keep", final)
+            publish_folder(stage / "keep", final, _WHEEL)
     return final / "executorch"
 
 

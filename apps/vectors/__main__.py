@@ -1,7 +1,14 @@
 """`python -m s2m_edge.apps.vectors`: writes the vectors and the example bundle anew, beside this file."""
 
-from s2m_edge.apps.vectors.bundle import write_example_bundle
+import shutil
+
+from s2m_edge.apps.vectors.encoded import FOLDER, write_encoded
+from s2m_edge.apps.vectors.example import write_example
 from s2m_edge.apps.vectors.generate import EXAMPLE_BUNDLE, VECTORS, write
+from s2m_edge.apps.vectors.refusals import REFUSALS, write_refusals
 
 write(VECTORS)
-write_example_bundle(VECTORS / EXAMPLE_BUNDLE)
+shutil.rmtree(VECTORS / EXAMPLE_BUNDLE)
+write_example(VECTORS / EXAMPLE_BUNDLE)
+write_refusals(VECTORS / REFUSALS)
+write_encoded(VECTORS / FOLDER)

@@ -17,7 +17,7 @@ class Case:
         name: of the case; begins its tensors' names.
         why: what it is there to catch.
         height, width: of the picture.
-        preprocessing: the contract's; sizes below the contract's minimum of 96 keep the file small.
+        preprocessing: the contract's; small sizes keep the file small.
         classes: output channels of the network, background included where there are several.
         threshold: for one class.
         exact: values that lie exactly between two levels, on the threshold, or alike in two classes are wanted here.
@@ -35,15 +35,15 @@ class Case:
 
 
 def _rgb(size: int = 32) -> Preprocessing:
-    return Preprocessing(size)
+    return Preprocessing(size, size)
 
 
 def _imagenet(size: int = 32) -> Preprocessing:
-    return Preprocessing(size, mean=IMAGENET_MEAN, standard_deviation=IMAGENET_DEVIATION)
+    return Preprocessing(size, size, mean=IMAGENET_MEAN, standard_deviation=IMAGENET_DEVIATION)
 
 
 def _grey(mean: float = 0.0, deviation: float = 1.0, size: int = 32) -> Preprocessing:
-    return Preprocessing(size, channels=1, mean=(mean,), standard_deviation=(deviation,))
+    return Preprocessing(size, size, channels=1, mean=(mean,), standard_deviation=(deviation,))
 
 
 CASES: tuple[Case, ...] = (
@@ -77,8 +77,17 @@ CASES: tuple[Case, ...] = (
         "scale 1: mean and deviation in levels",
         40,
         21,
-        Preprocessing(32, scale=1.0, mean=(123.675, 116.28, 103.53), standard_deviation=(58.395, 57.12, 57.375)),
+        Preprocessing(32, 32, scale=1.0, mean=(123.675, 116.28, 103.53), standard_deviation=(58.395, 57.12, 57.375)),
         4,
     ),
     Case("other-size", "another size of the network, two classes that are not one", 25, 100, _rgb(48), 2),
+    Case("rectangle", "a network whose height is not its width", 45, 32, Preprocessing(28, 18), threshold=0.58),
+    Case(
+        "flat-rectangle",
+        "a wide one, grey, of an odd size, mean and deviation of its own, several classes",
+        22,
+        65,
+        Preprocessing(15, 34, channels=1, mean=(0.449,), standard_deviation=(0.226,)),
+        3,
+    ),
 )

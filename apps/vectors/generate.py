@@ -13,20 +13,28 @@ from numpy.typing import NDArray
 
 from s2m_edge.apps.vectors.cases import CASES, Case
 from s2m_edge.apps.vectors.comparisons import COMPARISONS, Comparison
+from s2m_edge.apps.vectors.guards import GUARD_CASES, GUARD_FILES, GuardCase, flat_pictures, make_guard
 from s2m_edge.apps.vectors.pictures import random_picture, random_probabilities
-from s2m_edge.contract import NOTICE, RESIZE_RULE
-from s2m_edge.files import write_bytes
+from s2m_edge.apps.vectors.windows import WINDOW_CASES, WindowCase, window_picture
+from s2m_edge.deploy.activation import probabilities
+from s2m_edge.deploy.bundle import preprocessing_entry
+from s2m_edge.deploy.contract import RESIZE_RULE
+from s2m_edge.deploy.guard import write_guard
+from s2m_edge.deploy.interface import OUTPUT_NAME
+from s2m_edge.files import file_sha256, write_bytes
+from s2m_edge.imaging.descriptor import describe
 from s2m_edge.imaging.overlay import outline
 from s2m_edge.imaging.preprocess import (
+    Preprocessing,
     fit_to_network,
     mask_from_probabilities,
     mask_in_original_size,
     normalise,
 )
-from s2m_edge.reference import probabilities
-from s2m_edge.targets.base import OUTPUT_NAME
-from s2m_edge.targets.parity.compare import compare
-from s2m_edge.targets.parity.gates import GATES, breaches
+from s2m_edge.imaging.window import positions, weights
+from s2m_edge.notice import NOTICE
+from s2m_edge.targets.measure.parity.compare import compare
+from s2m_edge.targets.measure.parity.gates import GATES, breaches, run_breaches
 
 VECTORS = Path(__file__).parent
 INDEX_FILE = "vectors.json"
@@ -35,6 +43,7 @@ EXAMPLE_BUNDLE = "bundle"
 SCHEMA_VERSION = 1
 NORMALISED_TOLERANCE = 2e-6
 COMPARISON_TOLERANCE = 1e-6
+GUARD_TOLERANCE = 1e-3
 TEXTS = ("", "abc", "s2m-edge " * 1000)
 
 Tensors = dict[str, NDArray[Any]]
@@ -46,8 +55,10 @@ def generate() -> tuple[dict[str, Any], Tensors]:
     index = {
         "schema_version": SCHEMA_VERSION,
         "notice": NOTICE,
-        "tolerance": {"normalised": NORMALISED_TOLERANCE, "comparison": COMPARISON_TOLERANCE},
+        "tolerance": {"normalised": NORMALISED_TOLERANCE, "comparison": COMPARISON_TOLERANCE, "guard": GUARD_TOLERANCE},
         "cases": [_case_entry(case, tensors) for case in CASES],
+        "windows": [_window_entry(case, tensors) for case in WINDOW_CASES],
+        "guards": [_guard_entry(case, tensors | flat_pictures(), tensors) for case in GUARD_CASES],
         "comparisons": [_comparison_entry(entry, tensors) for entry in COMPARISONS],
         "hashes": [{"text": text, "sha256": hashlib.sha256(text.encode()).hexdigest()} for text in TEXTS],
     }
@@ -55,10 +66,16 @@ def generate() -> tuple[dict[str, Any], Tensors]:
 
 
 def write(folder: Path) -> None:
-    """Write both files into `folder`."""
+    """Write both files and the guards' files into `folder`."""
     from safetensors.numpy import save
 
     index, tensors = generate()
+    for channels, name in GUARD_FILES.items():
+        write_guard(folder / name, make_guard(channels))
+    index["guard_files"] = [
+        {"file": name, "channels": channels, "sha256": file_sha256(folder / name)}
+        for channels, name in GUARD_FILES.items()
+    ]
     content = save(tensors, metadata={"notice": NOTICE})
     index["tensors"] = {
         "file": TENSORS_FILE,
@@ -91,18 +108,61 @@ def _case_entry(case: Case, tensors: Tensors) -> dict[str, Any]:
         "why": case.why,
         "height": case.height,
         "width": case.width,
-        "preprocessing": {**_json(asdict(given)), "fit": "stretch", "resize": RESIZE_RULE},
-        "output": {
-            "name": OUTPUT_NAME,
-            "shape": [1, case.classes, given.size, given.size],
-            "activation": "sigmoid" if case.classes == 1 else "softmax",
-        },
+        "preprocessing": preprocessing_entry(given),
+        "output": _output_entry(case.classes, given),
         "postprocessing": {"resize": RESIZE_RULE.rsplit(",", 1)[0], "threshold": case.threshold},
         "outline_thickness": thickness,
         "area": {
             "network": _areas(network_mask, case.classes),
             "original": _areas(mask, case.classes),
         },
+    }
+
+
+def _window_entry(case: WindowCase, tensors: Tensors) -> dict[str, Any]:
+    given = case.preprocessing
+    assert given.window is not None
+    picture, mask = window_picture(case)
+    tensors |= {
+        f"{case.name}.picture": picture,
+        f"{case.name}.mask": mask,
+        f"{case.name}.weights": weights(given.height, given.width, given.window.sigma).astype(np.float32),
+    }
+    return {
+        "name": case.name,
+        "why": case.why,
+        "height": case.height,
+        "width": case.width,
+        "preprocessing": preprocessing_entry(given),
+        "output": _output_entry(case.classes, given),
+        "postprocessing": {"resize": RESIZE_RULE.rsplit(",", 1)[0], "threshold": case.threshold},
+        "rows": positions(case.height, given.height, given.window.overlap),
+        "columns": positions(case.width, given.width, given.window.overlap),
+        "area": _areas(mask, case.classes),
+    }
+
+
+def _output_entry(classes: int, given: Preprocessing) -> dict[str, Any]:
+    return {
+        "name": OUTPUT_NAME,
+        "shape": [1, classes, given.height, given.width],
+        "activation": "sigmoid" if classes == 1 else "softmax",
+    }
+
+
+def _guard_entry(case: GuardCase, pictures: Tensors, tensors: Tensors) -> dict[str, Any]:
+    fitted = pictures[case.picture]
+    tensors |= {case.picture: fitted, f"{case.name}.descriptor": describe(fitted).astype(np.float32)}
+    guard = make_guard(fitted.shape[2])
+    verdict = guard.judge(fitted)
+    return {
+        "name": case.name,
+        "why": case.why,
+        "picture": case.picture,
+        "guard": GUARD_FILES[guard.channels],
+        "score": verdict.score,
+        "threshold": verdict.threshold,
+        "unusual": verdict.unusual,
     }
 
 
@@ -121,11 +181,12 @@ def _comparison_entry(entry: Comparison, tensors: Tensors) -> dict[str, Any]:
         "threshold": entry.threshold,
         "expected": {
             "max_probability_error": _number(found.max_probability_error),
+            "mean_probability_error": _number(found.mean_probability_error),
             "mask_agreement": found.mask_agreement,
             "mask_dice": found.mask_dice,
             "mask_fraction": found.mask_fraction,
             "breaches": len(failures),
-            "passed": not failures,
+            "passed": not run_breaches(gate, [found]),
         },
     }
 
@@ -152,7 +213,3 @@ def _describe(tensor: NDArray[Any]) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def _json(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -28,11 +28,12 @@ def random_picture(case: Case) -> NDArray[np.uint8]:
 
 
 def random_probabilities(case: Case) -> NDArray[np.float32]:
-    """Classes x size x size: blobs; no decision in the original size is close, unless the case wants that."""
-    size = case.preprocessing.size
+    """Classes x height x width of the network: blobs; no decision in the original size is close, unless the case wants
+    that."""
+    given = case.preprocessing
     for attempt in range(1000):
         generator = _generator(f"{case.name}/{attempt}")
-        scores = smooth_field(generator, case.classes, size, size, DENOMINATOR)
+        scores = smooth_field(generator, case.classes, given.height, given.width, DENOMINATOR)
         if case.classes > 1:
             scores = (scores + 1) ** 2 * DENOMINATOR // ((scores + 1) ** 2).sum(axis=0)
         if case.exact:
@@ -85,8 +86,9 @@ def dyadic(weights: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def close_to_a_half(picture: NDArray[np.uint8], case: Case) -> NDArray[np.int64]:
     """Channel, row and column of the fitted values that a rounding error could push to another level, N x 3."""
-    size, grey = case.preprocessing.size, case.preprocessing.channels == 1
-    rows, columns = exact_weights(case.height, size), exact_weights(case.width, size)
+    given = case.preprocessing
+    grey = given.channels == 1
+    rows, columns = exact_weights(case.height, given.height), exact_weights(case.width, given.width)
     planes = picture.astype(np.float64).transpose(2, 0, 1)
     if grey:
         planes = np.tensordot(LUMA.astype(np.float64), planes, axes=1)[None]
@@ -98,8 +100,8 @@ def close_to_a_half(picture: NDArray[np.uint8], case: Case) -> NDArray[np.int64]
 
 
 def _settle(picture: NDArray[np.uint8], case: Case) -> NDArray[np.uint8]:
-    size = case.preprocessing.size
-    rows, columns = exact_weights(case.height, size), exact_weights(case.width, size)
+    given = case.preprocessing
+    rows, columns = exact_weights(case.height, given.height), exact_weights(case.width, given.width)
     settled = picture.copy()
     for _ in range(1000):
         close = close_to_a_half(settled, case)
@@ -121,8 +123,8 @@ def _make_exact(scores: NDArray[np.int64], case: Case) -> None:
 
 
 def _decision_margin(probabilities: NDArray[np.float32], case: Case) -> float:
-    size = case.preprocessing.size
-    rows, columns = exact_weights(size, case.height), exact_weights(size, case.width)
+    given = case.preprocessing
+    rows, columns = exact_weights(given.height, case.height), exact_weights(given.width, case.width)
     resized = rows @ probabilities.astype(np.float64) @ columns.T
     margins = []
     for values in (probabilities.astype(np.float64), resized):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s2m_edge.errors import MissingBackendError, OutputError, S2MEdgeError
-from s2m_edge.files import publish_folder, staged_folder
+from s2m_edge.files import FolderKind, publish_folder, staged_folder
+from s2m_edge.installation import install_command
 
 APP = Path(__file__).resolve().parent
 DIST = APP / "dist"
@@ -29,7 +30,11 @@ _SOURCES = (
     "src/**/*",
     "public/**/*",
 )
-_REMEDY = "Install Node.js 20.19 or later with npm (https://nodejs.org), or: pip install 's2m-edge[web]'."
+_REMEDY = "Install Node.js 20.19 or later with npm (https://nodejs.org), or: {command}."
+
+# What Vite, its plugins and `ensure_built` write, of whichever state of the sources.
+_BUILT = ("index.html", "service-worker.js", "*.webmanifest", "LICENSES.txt", "assets/*", "icons/*", "ort/*", STAMP)
+PAGE = FolderKind("the built page", lambda folder: _BUILT, "build from another clone of the repository")
 
 Notify = Callable[[str, int, int], None]
 
@@ -55,11 +60,11 @@ def ensure_built(*, rebuild: bool = False, notify: Notify = lambda step, done, t
     node = find_node()
     install_packages(node, notify)
     notify("building the app", 0, 0)
-    with staged_folder(DIST) as stage:
+    with staged_folder(DIST, PAGE) as stage:
         vite = APP / "node_modules" / "vite" / "bin" / "vite.js"
         _run([node.program, str(vite), "build", "--outDir", str(stage), "--emptyOutDir"], node, "Vite")
         (stage / STAMP).write_text(fingerprint, encoding="utf-8")
-        publish_folder(stage, DIST)
+        publish_folder(stage, DIST, PAGE)
     return DIST
 
 
@@ -117,7 +122,7 @@ def find_node() -> Node:
     cause = f"building the web app needs Node.js {wanted} or later with npm, and " + (
         f"only {', '.join(old)} is here" if old else "neither is on the PATH"
     )
-    raise MissingBackendError(cause, _REMEDY)
+    raise MissingBackendError(cause, _REMEDY.format(command=install_command("web")))
 
 
 def _node_on_path() -> Node | None:

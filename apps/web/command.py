@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from s2m_edge.apps.bundles import Notify, find_or_export_bundle
+from rich.text import Text
+
+from s2m_edge import console, interrupts
+from s2m_edge.apps.prepare import Notify, find_or_export_bundle
 from s2m_edge.apps.web.build import built_from, ensure_built, find_node
 from s2m_edge.apps.web.server import open_server
 from s2m_edge.apps.web.site import TARGET, make_site, write_site
-from s2m_edge.cli import console
-from s2m_edge.contract import NOTICE
-from s2m_edge.precision import Precision
-from s2m_edge.targets.bundle import Bundle, open_bundle
+from s2m_edge.deploy.bundle import Bundle, open_bundle
+from s2m_edge.deploy.precision import Precision
+from s2m_edge.notice import NOTICE
 
-PRECISIONS: tuple[Precision, ...] = ("float32", "float16")
-"""What is offered where nothing was asked for: two, so that they can be compared."""
+PRECISIONS: tuple[Precision, ...] = ("float16", "float32")
+"""What is offered where nothing was asked for: the smaller first, so that a first visit waits for half as much; and
+two, so that they can be compared."""
 
 
 def run_web_demo(
@@ -47,13 +50,13 @@ def run_web_demo(
     site = make_site(dist, chosen)
     if out is not None:
         write_site(site, out)
-        console.output.print(f"site: {out}", markup=False)
+        console.output.print(f"site: {out}")
         console.output.print(NOTICE)
         return
     with open_server(site, port) as server:
         for bundle in chosen:
-            console.output.print(f"model: {bundle.folder}", markup=False)
-        console.output.print(f"[bold]{server.url}[/]  (this machine only; Ctrl-C ends it)")
+            console.output.print(f"model: {bundle.folder}")
+        console.output.print(Text.assemble((server.url, "bold"), "  (this machine only; Ctrl-C ends it)"))
         console.output.print(NOTICE)
         if open_browser:
             import webbrowser
@@ -62,6 +65,7 @@ def run_web_demo(
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:  # the way to end it, no failure
+            interrupts.forget()
             console.status.print("stopped")
 
 

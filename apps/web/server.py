@@ -47,6 +47,10 @@ KINDS = {
 }
 
 
+PATIENCE = 30.0
+"""Seconds that a connection may be silent, in either direction, before it is closed: each holds a thread."""
+
+
 class PortError(S2MEdgeError):
     """The asked-for port cannot be listened on."""
 
@@ -91,6 +95,7 @@ def open_server(site: Site, port: int | None) -> SiteServer:
 
 class _Handler(BaseHTTPRequestHandler):
     server: SiteServer
+    timeout = PATIENCE
     protocol_version = "HTTP/1.1"
     server_version = "s2m-edge"
     sys_version = ""
@@ -122,6 +127,15 @@ class _Handler(BaseHTTPRequestHandler):
             return
         kind = KINDS.get(path.rsplit(".", 1)[-1].lower(), "application/octet-stream")
         self._send(HTTPStatus.OK, kind, content, headers, send_body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the base class refuses (another method, a request that is none), with the headers of every answer and
+        without the words of whoever asked."""
+        status = HTTPStatus(code)
+        self.close_connection = True
+        self.request_version = self.protocol_version  # else it may stand for HTTP/0.9, which has no headers
+        content = f"{status.phrase.lower()}\n".encode()
+        self._send(status, "text/plain; charset=utf-8", content, {"Connection": "close"}, self.command != "HEAD")
 
     def _send(
         self, status: HTTPStatus, kind: str | None, content: bytes, headers: dict[str, str], send_body: bool

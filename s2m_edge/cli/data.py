@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from s2m_edge.cli.options import PRESET_HELP, JsonOption, LabelsOption, MaxPixelsOption
+
 if TYPE_CHECKING:
     from s2m_edge.train.data.check import DataReport
 
@@ -23,24 +25,27 @@ def _group() -> None:
 @app.command("check")
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Image folder, or with --preset a published data set.")],
-    preset: Annotated[str | None, typer.Option(help="Layout of a published data set, for instance drive.")] = None,
+    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
     classes: Annotated[
         int | None, typer.Option(help="1 for one kind of object, else all classes with the background.")
     ] = None,
     case_pattern: Annotated[
         str | None, typer.Option(help="Regular expression that finds the patient in a file's name.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
+    labels: LabelsOption = None,
+    max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Report unreadable files, missing or misfit masks, odd labels, images on two sides of the split, class balance.
 
     Exits with 0 when all is well, 1 when there are problems, 2 for a wrong request.
     """
-    from s2m_edge.cli import console
+    from s2m_edge import console
     from s2m_edge.train.data.check import check_dataset
+    from s2m_edge.train.data.sample import parse_labelling
 
     with console.progress_bar("check") as update:
-        report = check_dataset(folder, preset, classes, case_pattern, update)
+        report = check_dataset(folder, preset, classes, case_pattern, update, parse_labelling(labels))
     if as_json:
         console.print_json(report.to_dict())
     else:
@@ -52,10 +57,12 @@ def check(
 def _print_report(report: DataReport) -> None:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    from s2m_edge.cli import console
+    from s2m_edge import console
+    from s2m_edge.texts import printable
 
-    table = Table(box=box.SIMPLE_HEAD, title=f"{report.folder}", title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, title=printable(f"{report.folder}"), title_justify="left", pad_edge=False)
     table.add_column("split", no_wrap=True)
     for heading in ("images", "cases", "empty masks"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -70,15 +77,15 @@ def _print_report(report: DataReport) -> None:
         ]
         table.add_row(split, str(figures.images), str(figures.cases or "-"), str(figures.empty), *shares)
     console.output.print(table, soft_wrap=False)
-    console.output.print(f"split: {report.split_rule}", markup=False)
+    console.output.print(f"split: {report.split_rule}")
     for finding in report.findings:
         colour = "bold red" if finding.severity == "problem" else "yellow"
         count = f" ({len(finding.where)})" if finding.where else ""
-        console.output.print(f"[{colour}]{finding.severity}[/] {finding.kind}: ", end="")
-        console.output.print(f"{finding.text}{count}", markup=False)
+        found = printable(f" {finding.kind}: {finding.text}{count}")
+        console.output.print(Text.assemble((finding.severity, colour), found))
         for name in finding.where[:NAMES_SHOWN]:
-            console.output.print(f"    {name}", markup=False)
+            console.output.print(f"    {printable(str(name))}")
         if len(finding.where) > NAMES_SHOWN:
-            console.output.print(f"    and {len(finding.where) - NAMES_SHOWN} more (--json lists all)", markup=False)
+            console.output.print(f"    and {len(finding.where) - NAMES_SHOWN} more (--json lists all)")
     if report.clean:
-        console.output.print("[green]no problems[/]")
+        console.output.print(Text("no problems", style="green"))

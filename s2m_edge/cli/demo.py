@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from s2m_edge.cli.options import BUNDLED, JsonOption, precisions_of
+from s2m_edge.deploy.precision import DEFAULT_PRECISION
+
 if TYPE_CHECKING:
     from s2m_edge.apps.mobile import MobileApp
 
@@ -26,10 +29,11 @@ def web(
     ] = None,
     checkpoint: Annotated[
         list[Path] | None,
-        typer.Option(help="Checkpoint file, or a bundled one: polyp (default), vessel, left-ventricle. Repeatable."),
+        typer.Option(help=f"Checkpoint file, or a bundled one: {BUNDLED}. Repeatable."),
     ] = None,
     precision: Annotated[
-        list[str] | None, typer.Option(help="One or more, with commas; float32,float16 by default, to be compared.")
+        list[str] | None,
+        typer.Option(help=f"{precisions_of('onnx')}; several with commas; float32,float16 by default, to be compared."),
     ] = None,
     exports: Annotated[Path, typer.Option(help="Folder where bundles are looked for and exported to.")] = Path(
         "exports"
@@ -49,7 +53,7 @@ def web(
     """
     from s2m_edge.apps.web.command import run_web_demo
     from s2m_edge.cli.options import parse_each, parse_precision
-    from s2m_edge.precision import PRECISIONS
+    from s2m_edge.deploy.precision import PRECISIONS
 
     run_web_demo(
         bundles=bundles or [],
@@ -65,7 +69,7 @@ def web(
 
 MobileCheckpoint = Annotated[
     list[Path] | None,
-    typer.Option(help="Checkpoint file, or a bundled one: polyp (default), vessel, left-ventricle. Repeatable."),
+    typer.Option(help=f"Checkpoint file, or a bundled one: {BUNDLED}. Repeatable."),
 ]
 MobileExports = Annotated[Path, typer.Option(help="Folder where bundles are looked for and exported to.")]
 
@@ -74,9 +78,10 @@ MobileExports = Annotated[Path, typer.Option(help="Folder where bundles are look
 def ios(
     checkpoint: MobileCheckpoint = None,
     precision: Annotated[
-        list[str] | None, typer.Option(help="Of the Core ML bundle; float16 by default. Repeatable.")
+        list[str] | None, typer.Option(help=f"{precisions_of('coreml')}; float16 by default. Repeatable.")
     ] = None,
     exports: MobileExports = Path("exports"),
+    as_json: JsonOption = False,
 ) -> None:
     """Put Core ML bundles into the iOS app, and say how to build it.
 
@@ -84,42 +89,61 @@ def ios(
     """
     from s2m_edge.apps.mobile import IOS
 
-    _prepare_mobile(IOS, checkpoint, precision, exports)
+    _prepare_mobile(IOS, checkpoint, precision, exports, as_json)
 
 
 @app.command("android")
 def android(
     checkpoint: MobileCheckpoint = None,
     precision: Annotated[
-        list[str] | None, typer.Option(help="Of the ExecuTorch bundle; float32 by default. Repeatable.")
+        list[str] | None, typer.Option(help=f"{precisions_of('executorch', 'litert')}; float32 by default. Repeatable.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Runtime in the app: executorch (default) or litert. Repeatable.")
     ] = None,
     exports: MobileExports = Path("exports"),
+    as_json: JsonOption = False,
 ) -> None:
-    """Put ExecuTorch bundles into the Android app, and say how to build it.
+    """Put bundles for ExecuTorch or LiteRT into the Android app, and say how to build it.
 
     The bundles that an earlier call put there are replaced.
     """
     from s2m_edge.apps.mobile import ANDROID
 
-    _prepare_mobile(ANDROID, checkpoint, precision, exports)
+    _prepare_mobile(ANDROID, checkpoint, precision, exports, as_json, target)
 
 
-def _prepare_mobile(app: MobileApp, checkpoint: list[Path] | None, precision: list[str] | None, exports: Path) -> None:
+def _prepare_mobile(
+    app: MobileApp,
+    checkpoint: list[Path] | None,
+    precision: list[str] | None,
+    exports: Path,
+    as_json: bool,
+    target: list[str] | None = None,
+) -> None:
+    from rich.text import Text
+
+    from s2m_edge import console
     from s2m_edge.apps.mobile import next_steps, prepare_mobile_demo
-    from s2m_edge.cli import console
     from s2m_edge.cli.options import parse_each, parse_precision
-    from s2m_edge.contract import NOTICE
-    from s2m_edge.precision import PRECISIONS
+    from s2m_edge.deploy.precision import PRECISIONS
+    from s2m_edge.notice import NOTICE
 
     precisions = parse_each(precision, PRECISIONS, parse_precision)
     with console.progress_bar(f"demo {app.name}") as update:
-        placed = prepare_mobile_demo(app, checkpoint or [None], precisions, exports, notify=update)
+        placed = prepare_mobile_demo(
+            app, checkpoint or [None], precisions, exports, notify=update, targets=target or ()
+        )
+    if as_json:
+        steps = [{"command": command, "what": what} for command, what in next_steps(app)]
+        console.print_json({"bundles": [str(folder) for folder in placed], "next": steps, "notice": NOTICE})
+        return
     for folder in placed:
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        console.output.print(f"in place: {folder} ({size / 1e6:.1f} MB)", markup=False)
-    console.output.print(f"\nNext, {app.needs}:", markup=False)
+        console.output.print(f"in place: {folder} ({size / 1e6:.1f} MB)")
+    console.output.print(f"\nNext, {app.needs}:")
     for command, what in next_steps(app):
-        console.output.print(f"  [bold]{command}[/]  ({what})")
+        console.output.print(Text.assemble("  ", (command, "bold"), f"  ({what})"))
     console.output.print(f"\n{NOTICE}")
 
 
@@ -128,9 +152,7 @@ def board(
     bundle: Annotated[
         Path | None, typer.Argument(help="ExecuTorch bundle folder; by default that of --checkpoint.")
     ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Checkpoint file, or a bundled one: polyp (default), vessel, left-ventricle.")
-    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help=f"Checkpoint file, or a bundled one: {BUNDLED}.")] = None,
     spectral: Annotated[
         str | None, typer.Option(help="matmul (default) or custom: the spectral filter as one op, run by our kernel.")
     ] = None,
@@ -141,7 +163,7 @@ def board(
         "exports"
     ),
     out: Annotated[Path, typer.Option(help="Folder to put together.")] = Path("board"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Build the C++ console program and put it with its libraries and a bundle into one folder, for a board.
 
@@ -169,10 +191,8 @@ def desktop(
     bundle: Annotated[
         Path | None, typer.Option(help="OpenVINO bundle folder; by default that of --checkpoint.")
     ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Checkpoint file, or a bundled one: polyp (default), vessel, left-ventricle.")
-    ] = None,
-    precision: Annotated[str, typer.Option(help="Of the bundle.")] = "float32",
+    checkpoint: Annotated[Path | None, typer.Option(help=f"Checkpoint file, or a bundled one: {BUNDLED}.")] = None,
+    precision: Annotated[str, typer.Option(help=f"{precisions_of('openvino')}.")] = DEFAULT_PRECISION,
     spectral: Annotated[str | None, typer.Option(help="matmul (default) or custom.")] = None,
     device: Annotated[str, typer.Option(help="CPU, GPU, NPU or AUTO, as far as OpenVINO finds them here.")] = "CPU",
     exports: Annotated[Path, typer.Option(help="Folder where bundles are looked for and exported to.")] = Path(

@@ -7,31 +7,41 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from s2m_edge.cli.opening import NetworkOption, SpecOption, WeightsOption
+from s2m_edge.cli.options import BUNDLED, PRESET_HELP, JsonOption, LabelsOption, MaxPixelsOption, finite
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from s2m_edge.checkpoint import CheckpointHeader
-    from s2m_edge.targets.evaluation.predictors import Predictor
+    from s2m_edge.targets.measure.evaluation.predictors import Predictor
 
 
 def evaluate(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CHECKPOINT|BUNDLE", help="Checkpoint (file, or polyp, vessel, left-ventricle), or bundle folder."
-        ),
-    ],
     data: Annotated[Path, typer.Option(help="Image folder: images/, masks/, split.csv; or see --preset.")],
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="CHECKPOINT|BUNDLE", help=f"Checkpoint (file, or {BUNDLED}), or bundle folder."),
+    ] = None,
+    network: NetworkOption = None,
+    weights: WeightsOption = None,
+    spec: SpecOption = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    preset: Annotated[str | None, typer.Option(help="Layout of a published data set, for instance drive.")] = None,
+    all_images: Annotated[
+        bool, typer.Option("--all-images", help="Every image with its mask, also of a folder without split.csv.")
+    ] = False,
+    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the report; evaluation/NAME-SPLIT by default.", show_default=False)
     ] = None,
     augment: Annotated[bool, typer.Option("--augment", help="Average over 4 rotations, each also mirrored.")] = False,
     window: Annotated[
-        bool,
-        typer.Option("--window", help="Slide over pictures at native resolution (patch-trained networks)."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--window/--stretch",
+            help="Slide over pictures at native resolution, or stretch them; as the network was trained by default.",
+        ),
+    ] = None,
     field_of_view: Annotated[
         bool,
         typer.Option("--field-of-view", help="Score only inside the field of view (fundus photographs)."),
@@ -39,9 +49,11 @@ def evaluate(
     size: Annotated[int | None, typer.Option(help="Input size of a checkpoint; its own by default.")] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Probability that counts as foreground; the contract's by default.", min=0, max=1),
+        typer.Option(
+            help="Probability that counts as foreground; the contract's by default.", min=0, max=1, callback=finite
+        ),
     ] = None,
-    tolerance: Annotated[float, typer.Option(help="Of the surface Dice, in pixels.", min=0)] = 2.0,
+    tolerance: Annotated[float, typer.Option(help="Of the surface Dice, in pixels.", min=0, callback=finite)] = 2.0,
     limit: Annotated[int | None, typer.Option(help="Only the first images of the split.", min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
     device: Annotated[
@@ -51,108 +63,142 @@ def evaluate(
     record: Annotated[
         bool, typer.Option("--record", help="Write the mean Dice into the checkpoint's provenance.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
+    labels: LabelsOption = None,
+    max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Score a checkpoint or a bundle on labelled images: Dice, IoU, precision, recall, HD95, surface Dice.
 
     Writes metrics.csv (each image and class), metrics.json (means with 95 % intervals, conventions, hashes) and
     worst.png (the worst ten) to --out.
     """
-    from dataclasses import replace
+    from s2m_edge import console
+    from s2m_edge.cli.opening import require_one_source
+    from s2m_edge.files import require_replaceable, require_writable
+    from s2m_edge.targets.measure.evaluation.evaluate import ALL_IMAGES, evaluate_samples, split_samples
+    from s2m_edge.targets.measure.evaluation.predictors import augmented
+    from s2m_edge.targets.measure.evaluation.report import (
+        EVALUATION,
+        Subject,
+        publish_report,
+        record_figures,
+        report_values,
+    )
+    from s2m_edge.train.data.sample import parse_labelling
 
-    from s2m_edge.cli import console
-    from s2m_edge.files import require_writable
-    from s2m_edge.targets.evaluation.evaluate import evaluate_samples, split_samples
-    from s2m_edge.targets.evaluation.predictors import augmented
-    from s2m_edge.targets.evaluation.report import METRICS_FILE, Subject, publish_report, record_figures
-    from s2m_edge.targets.export import require_replaceable
-
-    samples = split_samples(data, split, preset)
-    predictor, header = _open(model, size, threshold, threads, device)
-    recorded = _require_recordable(header, limit, size, threshold) if record else None
-    how = {"window": window, "augmented": augment, "field-of-view": field_of_view}
+    split = ALL_IMAGES if all_images else split
+    samples = split_samples(data, split, preset, parse_labelling(labels))
+    require_one_source(network, weights, spec, model)
+    if network is None:
+        predictor, header = _open(model, size, threads, device)
+    else:
+        predictor, header = _open_network(network, weights, spec, size, threads, device), None
+    if threshold is not None:
+        predictor = predictor.with_threshold(threshold)
+    recorded = _require_recordable(header, limit, size, threshold, all_images) if record else None
+    if window is not None:
+        predictor = predictor.with_window(window)
+    how = {"window": predictor.windowed, "augmented": augment, "field-of-view": field_of_view}
     name = "-".join([predictor.name, split, *(word for word, chosen in how.items() if chosen)])
     folder = out if out is not None else Path("evaluation") / name
-    require_replaceable(folder, METRICS_FILE, "an evaluation")
+    require_replaceable(folder, EVALUATION)
     # Only what is there already is tried, so that an interrupted evaluation leaves not even an empty folder.
     require_writable(next(parent for parent in folder.absolute().parents if parent.exists()))
     chosen = samples[:limit]
     if len(chosen) < len(samples):
-        console.status.print(f"[yellow]warning:[/] only the first {len(chosen)} of {len(samples)} images of {split}")
+        console.print_warning(f"only the first {len(chosen)} of {len(samples)} images of {split}")
     if augment:
         predictor = augmented(predictor)
-    if window:
-        predictor = replace(predictor, windowed=True)
     subject = Subject(predictor, preset or data.resolve().name, split, len(samples), tolerance, augment)
     with console.progress_bar(f"evaluate {predictor.name}") as update:
         evaluation = evaluate_samples(predictor, chosen, tolerance, update, field_of_view)
+    recording = None
     if recorded is not None:
-        subject = record_figures(subject, evaluation, recorded)
-    values = publish_report(subject, evaluation, folder)
-    if as_json:
-        console.print_json({"out": str(folder), **values})
-        return
-    console.output.print(_title(values), markup=False)
-    console.output.print(f"{predictor.title}: {predictor.device} ({predictor.verdict})", markup=False)
-    console.output.print(_table(values), soft_wrap=False)
-    console.output.print(f"report: {folder}", markup=False)
+        subject, recording = record_figures(subject, evaluation, recorded)
+    values = report_values(subject, evaluation)
+    if not as_json:  # first: it took long, and a disk that is full by now must not cost it
+        console.output.print(_title(values))
+        console.output.print(f"{predictor.title}: {predictor.device} ({predictor.verdict})")
+        console.output.print(_table(values), soft_wrap=False)
+    try:
+        values = publish_report(subject, evaluation, folder)
+        if recording is not None:
+            recording.write()
+    finally:
+        if as_json:
+            console.print_json({"out": str(folder), **values})
+    if not as_json:
+        console.output.print(f"report: {folder}")
+
+
+def _open_network(
+    network: str, weights: Path | None, spec: Path | None, size: int | None, threads: int | None, device: str | None
+) -> Predictor:
+    from s2m_edge.cli.opening import open_users_network
+    from s2m_edge.devices import choose_device
+    from s2m_edge.errors import ConfigurationError
+    from s2m_edge.targets.measure.evaluation.predictors import network_predictor
+
+    if size is not None:
+        raise ConfigurationError("--size belongs to checkpoints", "Write height and width into the specification.")
+    chosen = choose_device(device or "cpu")
+    opened = open_users_network(network, weights, spec)
+    return network_predictor(opened.network, opened.spec, threads, chosen)
 
 
 def _open(
-    model: Path, size: int | None, threshold: float | None, threads: int | None, device: str | None
+    model: Path | None, size: int | None, threads: int | None, device: str | None
 ) -> tuple[Predictor, CheckpointHeader | None]:
     """The predictor of a checkpoint file or a bundle folder, and the checkpoint's header.
 
     The CPU is the default even where there is a GPU: a figure must not depend on whether a machine has one.
     """
-    from dataclasses import replace
-
     from s2m_edge.checkpoint import locate_model
-    from s2m_edge.cli import console
+    from s2m_edge.cli.opening import open_checkpoint
+    from s2m_edge.deploy.bundle import open_bundle
     from s2m_edge.devices import choose_device
-    from s2m_edge.errors import CheckpointError, ConfigurationError
-    from s2m_edge.targets.bundle import open_bundle
-    from s2m_edge.targets.evaluation.predictors import bundle_predictor, checkpoint_predictor
+    from s2m_edge.errors import ConfigurationError
+    from s2m_edge.targets.measure.evaluation.predictors import bundle_predictor, network_predictor
 
     header: CheckpointHeader | None = None
+    if model is None:
+        raise ConfigurationError("no model was given", "Name a checkpoint or a bundle, or give --network.")
     model = locate_model(model)
-    if not model.exists():
-        raise CheckpointError(
-            f"there is no checkpoint or bundle {model}", "Give a .safetensors file, or a folder of s2m-edge export."
-        )
     if model.is_dir():
         if size is not None:
             raise ConfigurationError("a bundle has the size that it was exported for", "Leave --size out.")
         if device is not None:
             raise ConfigurationError("a bundle runs on its own runtime's device", "Leave --device out.")
-        predictor = bundle_predictor(open_bundle(model), threads)
+        predictor = bundle_predictor(open_bundle(model, proved=False), threads)
     else:
         chosen = choose_device(device or "cpu")
-        network, header = console.open_checkpoint(model, size)
-        predictor = checkpoint_predictor(network, header, threads, chosen)
-    if threshold is not None:
-        if predictor.channels > 1:
-            raise ConfigurationError(
-                f"{predictor.name} has {predictor.channels} classes, of which the most probable is taken",
-                "Leave --threshold out.",
-            )
-        predictor = replace(predictor, threshold=threshold)
+        opened = open_checkpoint(model, size)
+        header = opened.header
+        predictor = network_predictor(opened.network, opened.spec, threads, chosen)
     return predictor, header
 
 
 def _require_recordable(
-    header: CheckpointHeader | None, limit: int | None, size: int | None, threshold: float | None
+    header: CheckpointHeader | None, limit: int | None, size: int | None, threshold: float | None, all_images: bool
 ) -> CheckpointHeader:
     """Refuse, before any work, to record a figure that is not the checkpoint's own on the whole split."""
+    from s2m_edge.checkpoint import is_bundled
     from s2m_edge.errors import ConfigurationError
+    from s2m_edge.files import require_writable
 
     if header is None:
         raise ConfigurationError("only a checkpoint has a provenance to record figures in", "Leave --record out.")
-    if limit is not None or threshold is not None or (size is not None and size != header.config.size):
+    if all_images or limit is not None or threshold is not None or (size is not None and size != header.config.size):
         raise ConfigurationError(
             "--record is for the whole split at the checkpoint's own size and threshold",
-            "Leave --limit, --size and --threshold out, or --record.",
+            "Leave --limit, --size, --threshold and --all-images out, or --record.",
         )
+    if is_bundled(header.path):
+        raise ConfigurationError(
+            f"{header.path.name} is the bundled checkpoint, which every command uses",
+            f"Copy it first, and record in the copy: cp {header.path} .",
+        )
+    require_writable(header.path.resolve().parent)
     return header
 
 
@@ -179,8 +225,8 @@ def _table(values: dict[str, Any]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from s2m_edge.contract import NOTICE
-    from s2m_edge.targets.evaluation.metrics import METRICS
+    from s2m_edge.notice import NOTICE
+    from s2m_edge.targets.measure.evaluation.metrics import METRICS
 
     classes = values["classes"]
     groups = [("", values["metrics"])]

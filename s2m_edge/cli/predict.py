@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from s2m_edge.cli.options import JsonOption, MaxPixelsOption, finite
 
 
 def predict(
@@ -13,62 +16,117 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of images: PNG, JPEG, TIFF, NIfTI, DICOM.")],
     out: Annotated[Path, typer.Option(help="Folder for the masks and overlays.")] = Path("predictions"),
     slice_index: Annotated[
-        int | None, typer.Option("--slice", help="Slice of a volume; the middle one by default.", min=0)
+        int | None,
+        typer.Option(
+            "--slice",
+            help="Slice of a volume, page of a TIFF (the middle one by default), frame of an animation (the first).",
+            min=0,
+        ),
     ] = None,
+    plane: Annotated[
+        str,
+        typer.Option(help="Of NIfTI volumes: axial, coronal, sagittal, or stored (the last axis)."),
+    ] = "axial",
+    volume: Annotated[int | None, typer.Option(help="Which volume of a series (4-D NIfTI).", min=0)] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Probability that counts as foreground.", min=0, max=1)
+        float | None, typer.Option(help="Probability that counts as foreground.", min=0, max=1, callback=finite)
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of the edge runtime.", min=1)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    unproved: Annotated[
+        bool, typer.Option("--unproved", help="Also with a bundle that failed its gate, for research; outputs say so.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files in --out that were not written for the same picture.")
+    ] = False,
+    as_json: JsonOption = False,
+    max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Segment images with a bundle: mask and overlay as PNG in the original size, area, time.
 
-    An image that cannot be read does not stop the others; the command then exits with 2.
+    An image that cannot be read, or that the artifact fails on, does not stop the others; the exit code is then 2. One
+    that is unlike the pictures the network was trained on gets a warning, and changes no exit code.
+
+    Of files that are in --out already, only those are replaced that this command wrote for the same picture and nobody
+    changed since; --overwrite allows the others.
     """
     from rich import box
     from rich.table import Table
 
-    from s2m_edge.cli import console
-    from s2m_edge.contract import NOTICE
-    from s2m_edge.errors import ImageError
+    from s2m_edge import console
+    from s2m_edge.deploy.activation import require_threshold
+    from s2m_edge.deploy.bundle import open_bundle
+    from s2m_edge.errors import AnswerError, ImageError, OutputError, S2MEdgeError
     from s2m_edge.files import require_writable, write_bytes
-    from s2m_edge.imaging.overlay import draw_overlay, mask_picture, png_bytes
-    from s2m_edge.imaging.read import free_stem, list_images
-    from s2m_edge.targets.bundle import open_bundle
+    from s2m_edge.imaging.overlay import draw_overlay, mask_picture
+    from s2m_edge.imaging.planes import find_plane
+    from s2m_edge.imaging.written import marked_png, source_of
+    from s2m_edge.notice import NOTICE
+    from s2m_edge.targets.opening import open_runner, target_of
+    from s2m_edge.targets.outputs import pictures_of, plan_outputs
     from s2m_edge.targets.predict import predict_image
+    from s2m_edge.texts import printable
 
-    opened = open_bundle(bundle)
-    paths = [path for given in images for path in (list_images(given) if given.is_dir() else [given])]
+    opened = open_bundle(bundle, proved=not unproved)
+    proved = opened.contract.proved
+    if not proved:
+        console.print_warning("this bundle did not pass its parity gate; its masks are not proved")
+    if threshold is not None:
+        require_threshold(threshold, opened.contract.values["output"]["shape"][1])
+    target = target_of(opened)
+    find_plane(plane)
+    _ = opened.guard  # a damaged one is refused before any work
+    paths = [path for given in images for path in (pictures_of(given) if given.is_dir() else [given])]
+    mark = "" if proved else "-unproved"
+    cut = "" if (plane, volume) == ("axial", None) else f"{plane} {volume or 0}"
+    planned = plan_outputs(paths, out, mark=mark, slice_index=slice_index, cut=cut, overwrite=overwrite)
     require_writable(out)
     classes = opened.contract.classes
     results: list[dict[str, object]] = []
-    failures: list[ImageError] = []
-    taken: set[str] = set()
-    with console.progress_bar(f"predict with {opened.target.name}") as update:
+    failures: list[S2MEdgeError] = []
+    with console.progress_bar(f"predict with {target.name}") as update:
         update("loading", 0, 0)
-        runner = opened.open_runner(threads)
-        for index, path in enumerate(paths):
-            update(path.name, index, len(paths))
+        runner = open_runner(opened, threads)
+        for index, outputs in enumerate(planned):
+            path = outputs.image
+            update(path.name, index, len(planned))
             try:
-                done = predict_image(opened, runner, path, slice_index=slice_index, threshold=threshold)
-            except ImageError as error:
+                done = predict_image(
+                    opened,
+                    runner,
+                    path,
+                    slice_index=slice_index,
+                    plane=find_plane(plane),
+                    volume=volume,
+                    threshold=threshold,
+                    progress=lambda at, total, name=path.name: update(f"{name}, windows", at, total),
+                )
+                source = source_of(path, slice_index, cut)
+            except (ImageError, AnswerError) as error:
                 failures.append(error)
                 continue
-            stem = free_stem(path, taken)
-            mask, overlay = out / f"{stem}-mask.png", out / f"{stem}-overlay.png"
+            if done.guard is not None and done.guard.unusual:
+                console.print_warning(f"{path.name} {done.guard.warning}")
             # An evaluator's or an interpreter's time says nothing of a device, and is not shown as if.
-            timed = runner.verdict == "executed" and not opened.target.slow_runtime
+            timed = runner.verdict == "executed" and not target.slow_runtime
             ran = f"{done.network_milliseconds:.0f} ms" if timed else runner.device
-            caption = f"S2M-Net, {opened.target.title}, {opened.contract.precision}, {ran}"
-            write_bytes(mask, png_bytes(mask_picture(done.labels, opened.contract.values["output"]["shape"][1])))
-            write_bytes(overlay, png_bytes(draw_overlay(done.image, done.labels, classes, caption)))
-            results.append({**done.summary(), "mask": str(mask), "overlay": str(overlay)})
+            name = opened.contract.values["network"]["architecture"]
+            caption = f"{name}, {target.title}, {opened.contract.precision}, {ran}{'' if proved else ', NOT PROVED'}"
+            mask = mask_picture(done.labels, opened.contract.values["output"]["shape"][1])
+            overlay = draw_overlay(done.image, done.labels, classes, caption)
+            try:
+                write_bytes(outputs.mask, marked_png(mask, source))
+                write_bytes(outputs.overlay, marked_png(overlay, source))
+            except OutputError as error:  # the next would fail as well; what is done is reported
+                failures.append(error)
+                break
+            results.append({**done.summary(), "mask": str(outputs.mask), "overlay": str(outputs.overlay)})
     if as_json:
         console.print_json(
             {
                 "bundle": str(bundle),
-                "target": opened.target.name,
+                "target": target.name,
                 "precision": opened.contract.precision,
+                "proved": proved,
                 "verdict": runner.verdict,
                 "remark": runner.remark,
                 "device": runner.device,
@@ -78,32 +136,40 @@ def predict(
             }
         )
     elif results:
-        console.output.print(
-            f"{opened.target.title}, {opened.contract.precision}, {runner.device} ({runner.verdict})", markup=False
-        )
+        console.output.print(f"{target.title}, {opened.contract.precision}, {runner.device} ({runner.verdict})")
         if runner.remark:
-            console.output.print(runner.remark, markup=False)
+            console.output.print(runner.remark)
         table = Table(box=box.SIMPLE_HEAD, caption=NOTICE, caption_justify="left", pad_edge=False)
         table.add_column("image", overflow="fold")
         for heading in ("size", "area", "network", "in all"):
             table.add_column(heading, justify="right", no_wrap=True)
+        names = _told_apart([str(result["image"]) for result in results])
         for result in results:
             areas, fractions = result["area_pixels"], result["area_fraction"]
             assert isinstance(areas, dict)
             assert isinstance(fractions, dict)
+            verdict = result["guard"]
+            unusual = isinstance(verdict, dict) and verdict["unusual"]
             table.add_row(
-                Path(str(result["image"])).name,
+                printable(names[str(result["image"])]) + ("\n(unusual picture)" if unusual else ""),
                 f"{result['width']} x {result['height']}",
                 "\n".join(
-                    f"{name if len(areas) > 1 else ''} {fractions[name]:.1%} ({area} px)".strip()
+                    f"{printable(name) if len(areas) > 1 else ''} {fractions[name]:.1%} ({area} px)".strip()
                     for name, area in areas.items()
                 ),
                 f"{result['network_milliseconds']:.0f} ms",
                 f"{result['milliseconds']:.0f} ms",
+                style="yellow" if unusual else None,
             )
         console.output.print(table, soft_wrap=False)
-        console.output.print(f"masks and overlays: {out}", markup=False)
+        console.output.print(f"masks and overlays: {out}")
     if failures:
         for error in failures[:-1]:
-            console.status.print(f"[bold red]error:[/] {error}")
+            console.print_error(error)
         raise failures[-1]
+
+
+def _told_apart(paths: list[str]) -> dict[str, str]:
+    """What a table calls each picture: its name, or its whole path where another one is called so too."""
+    counts = Counter(Path(path).name for path in paths)
+    return {path: Path(path).name if counts[Path(path).name] == 1 else path for path in paths}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from s2m_edge.cli.options import BUNDLED, PRESET_HELP, JsonOption, LabelsOption, MaxPixelsOption, finite
+
 if TYPE_CHECKING:
     from s2m_edge.checkpoint import CheckpointHeader
 
@@ -16,12 +18,12 @@ STRANGE = 0.3
 def quantize(
     checkpoint: Annotated[
         Path | None,
-        typer.Argument(help="Float checkpoint: a file, or polyp, vessel, left-ventricle.", show_default=False),
+        typer.Argument(help=f"Float checkpoint: a file, or {BUNDLED}.", show_default=False),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Image folder (images/, masks/, split.csv), or --preset.", show_default=False)
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="Layout of a published data set, for instance drive.")] = None,
+    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
     method: Annotated[
         str, typer.Option(help="qat: calibrate, then fine-tune with fake quantization. ptq: calibrate only.")
     ] = "qat",
@@ -32,11 +34,16 @@ def quantize(
     steps: Annotated[int, typer.Option(help="Steps of fine-tuning.", min=1)] = 200,
     every: Annotated[int, typer.Option(help="Steps between validations; --resume goes on from the last.", min=1)] = 50,
     batch_size: Annotated[int, typer.Option(help="Pictures per step.", min=1)] = 2,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-6,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.", callback=finite)] = 1e-6,
     loss: Annotated[str | None, typer.Option(help="masl or dice_ce; the checkpoint's own by default.")] = None,
     distillation: Annotated[
         float,
-        typer.Option(help="Share of the loss that compares with the float network; the rest is --loss.", min=0, max=1),
+        typer.Option(
+            help="Share of the loss that compares with the float network; the rest is --loss.",
+            min=0,
+            max=1,
+            callback=finite,
+        ),
     ] = 1.0,
     validation_images: Annotated[int | None, typer.Option(help="Validate on so many at most.", min=1)] = None,
     weight_limit: Annotated[
@@ -45,7 +52,9 @@ def quantize(
     ] = 63,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 42,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted fine-tuning of --out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
+    labels: LabelsOption = None,
+    max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Make an int8 checkpoint of a float one. Every target's int8 artifact derives from that one file.
 
@@ -53,10 +62,11 @@ def quantize(
     weights and ranges, keeps the network closest to the float one on validation images, and an interrupted one goes on
     with --resume.
     """
+    from s2m_edge import console
     from s2m_edge.checkpoint import QUANTIZED_SUFFIX, read_header, require_float
-    from s2m_edge.cli import console
     from s2m_edge.errors import ConfigurationError
     from s2m_edge.files import require_writable
+    from s2m_edge.outputs import require_own_file
     from s2m_edge.quantize.quantize import require_torchao
 
     if method not in ("qat", "ptq"):
@@ -65,8 +75,7 @@ def quantize(
     header = read_header(checkpoint)
     require_float(header)
     path = out or Path("quantized") / f"{header.path.stem}{QUANTIZED_SUFFIX}.safetensors"
-    if path.is_dir():
-        raise ConfigurationError(f"{path} is a folder", "Give --out a file's name.")
+    require_own_file(path)
     folder = path.with_suffix(".run")
     if resume:
         result = _finetune(folder, path, None)
@@ -92,10 +101,11 @@ def quantize(
                 recipe.loss,
                 validation_images,
                 seed,
+                labels,
             )
             begin(folder, tuning)
         try:
-            result = _calibrate(header, data, preset, images, weight_limit, path if tuning is None else folder)
+            result = _calibrate(header, data, preset, images, weight_limit, path if tuning is None else folder, labels)
         except BaseException:
             _remove_unstarted(folder)
             raise
@@ -107,30 +117,46 @@ def quantize(
         return
     for key, value in result.items():
         if key not in ("checkpoint", "bytes"):
-            console.output.print(f"{key.replace('_', ' ')}: {value}", markup=False)
-    console.output.print(f"int8 checkpoint: {path} ({path.stat().st_size / 1e6:.1f} MB)", markup=False)
-    console.output.print(f"next: s2m-edge export --precision int8 --target all --checkpoint {path}", markup=False)
+            console.output.print(f"{key.replace('_', ' ')}: {value}")
+    console.output.print(f"int8 checkpoint: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    console.output.print(f"next: s2m-edge export --precision int8 --target all --checkpoint {path}")
 
 
 def _calibrate(
-    header: CheckpointHeader, data: Path, preset: str | None, count: int, weight_limit: int, out: Path
+    header: CheckpointHeader,
+    data: Path,
+    preset: str | None,
+    count: int,
+    weight_limit: int,
+    out: Path,
+    labels: str | None = None,
 ) -> dict[str, Any]:
     """Calibrate, and write the checkpoint as `out`, or for fine-tuning to start from into the folder `out`."""
-    from s2m_edge.cli import console
+    from s2m_edge import console
+    from s2m_edge.imaging.intensity import intensity_of
+    from s2m_edge.network.fake_quantized import QuantizationConfig
     from s2m_edge.quantize.images import read_calibration_set
     from s2m_edge.quantize.quantize import calibrated_network, float_dice, load_float, save_calibrated
     from s2m_edge.quantize.recipe import recipe_of
-    from s2m_edge.quantized import QuantizationConfig
+    from s2m_edge.train.data.sample import parse_labelling
 
     quantization = QuantizationConfig(weight_limit=weight_limit)
     model = load_float(header)
-    chosen = read_calibration_set(data, header.config, preset=preset, count=count, patches=recipe_of(header).patches)
+    chosen = read_calibration_set(
+        data,
+        header.config,
+        preset=preset,
+        count=count,
+        patches=recipe_of(header).patches,
+        intensity=intensity_of(header.provenance),
+        labelling=parse_labelling(labels),
+    )
     with console.progress_bar("quantize") as update:
         network = calibrated_network(model, chosen, quantization, update)
     dice = float_dice(model, chosen)
     if dice < STRANGE:
-        console.status.print(
-            f"[yellow]warning:[/] on the calibration images the float network's Dice is {dice:.2f}: are they of the "
+        console.print_warning(
+            f"on the calibration images the float network's Dice is {dice:.2f}: are they of the "
             "kind that it was trained on?"
         )
     start = out / "start.safetensors" if out.is_dir() else out
@@ -140,30 +166,35 @@ def _calibrate(
 
 
 def _finetune(folder: Path, path: Path, tuning: Any) -> dict[str, Any]:
+    import shlex
+
+    from s2m_edge import console
     from s2m_edge.checkpoint import read_header
-    from s2m_edge.cli import console
     from s2m_edge.quantize.finetune import BEST_FILE, finetune, read_options
     from s2m_edge.quantize.quantize import publish
     from s2m_edge.quantize.recipe import recipe_of
+    from s2m_edge.train.run import alone
 
     options = tuning or read_options(folder)
     recipe = recipe_of(read_header(options.checkpoint), options.loss)
-    try:
-        result = finetune(folder, options, recipe)
-    except KeyboardInterrupt:
-        console.status.print(
-            f"interrupted; go on with: s2m-edge quantize {options.checkpoint} --resume --out {path}", markup=False
-        )
-        raise typer.Exit(130) from None
-    publish(folder / BEST_FILE, path, folder)
+    with alone(folder):
+        try:
+            result = finetune(folder, options, recipe)
+        except KeyboardInterrupt:
+            words = ("s2m-edge", "quantize", options.checkpoint, "--resume", "--out", str(path))
+            console.status.print(f"interrupted; go on with: {shlex.join(words)}")
+            raise typer.Exit(130) from None
+        publish(folder / BEST_FILE, path, folder)
     return result
 
 
 def _remove_unstarted(folder: Path) -> None:
-    """A folder without a calibrated network cannot be resumed."""
-    import shutil
+    """A folder without a calibrated network cannot be resumed: what `begin` wrote there goes, and nothing else."""
+    from contextlib import suppress
 
-    from s2m_edge.quantize.finetune import START_FILE
+    from s2m_edge.quantize.finetune import RUN_FILE, START_FILE
 
     if folder.is_dir() and not (folder / START_FILE).is_file():
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # a folder that holds anything else stays
+            (folder / RUN_FILE).unlink(missing_ok=True)
+            folder.rmdir()

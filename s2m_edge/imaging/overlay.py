@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from s2m_edge.contract import NOTICE, SegmentClass
+from s2m_edge.imaging.classes import SegmentClass
+from s2m_edge.notice import NOTICE
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 FILL_OPACITY = 0.35
 STRIP_COLOUR = (24, 24, 24)
 MINIMUM_STRIP_WIDTH = 96
+MARGIN = 4
+SMALLEST_TEXT = 12.0
+TEXT_SHARE = 1 / 40
+"""Size of the text in the picture's longer side: fitted to a screen, a picture of any size has text of one size."""
 
 
 def outline(mask: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
@@ -56,22 +62,24 @@ def draw_overlay(
         caption: one short line, for instance what ran.
 
     Returns:
-        RGB, as wide as the image, but at least 96 pixels, so that the notice can be read.
+        RGB, as wide as the image, but wide enough for every word of the strip, so that the notice can be read.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = labels.shape
     picture = Image.fromarray(paint(image, labels, classes))
-    size = max(9.0, min(width / 34, 28.0))
+    size = max(SMALLEST_TEXT, max(height, width) * TEXT_SHARE)
     font = ImageFont.load_default(size=size)
-    canvas_width = max(width, MINIMUM_STRIP_WIDTH)
-    lines = [part for line in (caption, NOTICE) if line for part in _wrap(line, canvas_width - 8, font.getlength)]
+    texts = [line for line in (caption, NOTICE) if line]
+    longest = max(font.getlength(word) for line in texts for word in line.split())
+    canvas_width = max(width, MINIMUM_STRIP_WIDTH, math.ceil(longest) + 2 * MARGIN)
+    lines = [part for line in texts for part in _wrap(line, canvas_width - 2 * MARGIN, font.getlength)]
     step = round(size * 1.4)
     canvas = Image.new("RGB", (canvas_width, height + step * len(lines) + 6), STRIP_COLOUR)
     canvas.paste(picture, (0, 0))
     pen = ImageDraw.Draw(canvas)
     for row, line in enumerate(lines):
-        pen.text((4, height + 2 + row * step), line, fill=(235, 235, 235), font=font)
+        pen.text((MARGIN, height + 2 + row * step), line, fill=(235, 235, 235), font=font)
     return canvas
 
 

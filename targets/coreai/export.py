@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from s2m_edge.quantized.lower import with_integer_operations
-from s2m_edge.targets.base import INPUT_NAME, OUTPUT_NAME, Exporter, LoweringRequest, TensorInterface
-from s2m_edge.targets.coreai.kernel import metal_kernel, require_kernel_fits, run_as_kernel
+from s2m_edge.deploy.interface import INPUT_NAME, OUTPUT_NAME, TensorInterface
+from s2m_edge.imaging.preprocess import Preprocessing
+from s2m_edge.network.fake_quantized.lower import with_integer_operations
+from s2m_edge.targets.base import Exporter, LoweringRequest
 from s2m_edge.targets.coreai.lowerings import decomposition_table, register_lowerings
+from s2m_edge.targets.coreai.metal import metal_kernel, require_kernel_fits, run_as_kernel
 from s2m_edge.targets.coreai.quiet import quiet_coreai
-from s2m_edge.targets.coreai.spectral import with_constant_filters
-from s2m_edge.targets.coreml.half import round_kernels, with_exact_half_input
+from s2m_edge.targets.coreai.spectral import filter_by_matrices, with_constant_filters
 from s2m_edge.targets.deployed import DeployedNetwork
 from s2m_edge.targets.rewrites import fold_batch_norm
+from s2m_edge.targets.rewrites.half_precision import round_kernels, with_exact_half_input
 
 FUNCTION = "main"
 
 
 class PictureNetwork(nn.Module):
-    """Probabilities 1 x classes x size x size, float32, of a fitted picture 1 x size x size x channels, uint8."""
+    """Probabilities 1 x outputs x height x width, float32, of a fitted picture 1 x height x width x channels, uint8."""
 
     def __init__(self, deployed: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
@@ -55,26 +56,24 @@ class CoreAIExporter(Exporter):
         """
         custom = request.spectral == "custom"
         if custom:
-            require_kernel_fits(request.model.config)
-        preprocessing = request.preprocessing
+            require_kernel_fits(request.network)
+        image, preprocessing = request.example(), request.preprocessing
         # A quantized network has its BatchNorm folded already.
-        network = request.model if request.precision == "int8" else fold_batch_norm(request.model)
+        network = request.network if request.quantized else fold_batch_norm(request.network)
         if request.precision == "float16":
-            network, preprocessing = with_exact_half_input(network, preprocessing)
+            network, preprocessing = with_exact_half_input(network, preprocessing, image)
             network = round_kernels(network)
-        network = with_constant_filters(network, run_as_kernel) if custom else with_constant_filters(network)
-        if request.precision == "int8":
+        network = with_constant_filters(network, image, run_as_kernel if custom else filter_by_matrices)
+        if request.quantized:
             network = with_integer_operations(network)
-        return self._convert(network, replace(request, preprocessing=preprocessing), kernels=custom)
+        return self._convert(network, request, preprocessing, kernels=custom)
 
-    def lower_network(self, network: nn.Module, request: LoweringRequest) -> Any:
-        return self._convert(network, request, kernels=False)
-
-    def _convert(self, network: nn.Module, request: LoweringRequest, kernels: bool) -> Any:
-        preprocessing = request.preprocessing
+    def _convert(
+        self, network: nn.Module, request: LoweringRequest, preprocessing: Preprocessing, kernels: bool
+    ) -> Any:
         dtype = torch.float16 if request.precision == "float16" else torch.float32
         picture = PictureNetwork(DeployedNetwork(network, preprocessing), dtype).eval()
-        example = torch.zeros(1, preprocessing.size, preprocessing.size, preprocessing.channels, dtype=torch.uint8)
+        example = torch.zeros(1, *preprocessing.fitted_shape, dtype=torch.uint8)
         with quiet_coreai(), torch.no_grad():
             from coreai_torch import TorchConverter
 

@@ -80,29 +80,23 @@ class CoreAIRunner(Runner):
         self.device = f"Core AI (macOS {platform.mac_ver()[0]})" if native else f"Core AI interpreter (CPU, {where})"
 
     def _check_interface(self, description: Any) -> None:
-        size, channels = self.preprocessing.size, self.preprocessing.channels
-        self._input_shape = (size, size, channels)
+        wanted = [1, *self.preprocessing.fitted_shape]
         names = [*description.input_names, *description.output_names]
         expected = [self.interface.input_name, self.interface.output_name]
         if names != expected:
             raise LoweringError(f"{self.artifact} has the tensors {names}, not {expected}", EXPORT_AGAIN)
         port = description.input_descriptor(self.interface.input_name)
-        if tuple(port.shape) != (1, *self._input_shape) or port.dtype != "uint8":
+        if list(port.shape) != wanted or port.dtype != "uint8":
             raise LoweringError(
                 f"{self.artifact} takes {port.dtype} pictures of {list(port.shape)}, the contract says uint8 of "
-                f"{[1, *self._input_shape]}",
+                f"{wanted}",
                 EXPORT_AGAIN,
             )
 
-    def predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if fitted.shape != self._input_shape or fitted.dtype != np.uint8:
-            raise LoweringError(
-                f"the picture is {fitted.dtype} {fitted.shape}, not uint8 {self._input_shape}",
-                "Fit it with fit_to_network first.",
-            )
+    def _predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
         from coreai.runtime import NDArray as CoreAIArray
 
-        inputs = {self.interface.input_name: CoreAIArray(np.ascontiguousarray(fitted)[None])}
+        inputs = {self.interface.input_name: CoreAIArray(fitted[None])}
         outputs = self._loop.run(self._function(inputs))
         return np.array(outputs[self.interface.output_name].numpy()[0], dtype=np.float32)
 

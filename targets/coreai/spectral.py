@@ -1,6 +1,6 @@
 """The spectral filter as Core AI gets it: constant matrices, each stored once, or one call of our Metal kernel.
 
-With the basis D = [cosines, sines] of an axis (`s2m_edge.spectral.dft`), height first and not transposed:
+With the basis D = [cosines, sines] of an axis (`s2m_edge.network.spectral.dft`), height first and not transposed:
 
     T = Dh' x Dw        Z = gains(T)        y = Dh Z Dw'
 
@@ -17,11 +17,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from s2m_edge.blocks import SpectralBranch
-from s2m_edge.model import S2MNet
-from s2m_edge.spectral.dft import dft_basis, fold_filter, frequency_count
-from s2m_edge.spectral.reference import crop_filter
-from s2m_edge.targets.rewrites import replace_spectral_branches
+from s2m_edge.network.blocks import SpectralBranch
+from s2m_edge.network.spectral.dft import dft_basis, fold_filter, frequency_count
+from s2m_edge.network.spectral.reference import crop_filter
+from s2m_edge.targets.rewrites.spectral import Network, replace_spectral_branches
 
 FilterCall = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -55,32 +54,43 @@ def filter_by_matrices(x: Tensor, rows: Tensor, columns: Tensor, direct: Tensor,
 
 
 class ConstantSpectralBranch(nn.Module):
-    """A SpectralBranch whose filter is folded into constants for square maps of one size.
+    """A SpectralBranch whose filter is folded into constants for maps of one size.
 
     Args:
         branch: the trained branch.
-        length: H = W of its map, in pixels.
+        height, width: of its map, in pixels.
         call: what computes the filter of x, rows, columns, direct and crossed, see `filter_by_matrices`.
     """
 
     basis: Tensor
+    row_basis: Tensor
     direct: Tensor
     crossed: Tensor
 
-    def __init__(self, branch: SpectralBranch, length: int, call: FilterCall) -> None:
+    def __init__(self, branch: SpectralBranch, height: int, width: int, call: FilterCall) -> None:
         super().__init__()
-        weight = crop_filter(branch.filter.detach().double(), length, length)
+        weight = crop_filter(branch.filter.detach().double(), height, width)
         direct, crossed = half_gains(weight)
-        self.register_buffer("basis", dft_basis(length, weight.shape[-1]).to(branch.filter.dtype))
+        self.register_buffer("basis", dft_basis(width, weight.shape[-1]).to(branch.filter.dtype))
+        self.square = height == width and weight.shape[-2] == weight.shape[-1]
+        if not self.square:
+            self.register_buffer("row_basis", dft_basis(height, weight.shape[-2]).to(branch.filter.dtype))
         self.register_buffer("direct", direct.to(branch.filter.dtype))
         self.register_buffer("crossed", crossed.to(branch.filter.dtype))
         self.norm = branch.norm
         self.call = call
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.call(x, self.basis, self.basis, self.direct, self.crossed))
+        rows = self.basis if self.square else self.row_basis
+        return self.norm(self.call(x, rows, self.basis, self.direct, self.crossed))
 
 
-def with_constant_filters(network: S2MNet, call: FilterCall = filter_by_matrices) -> S2MNet:
-    """A copy of `network` whose spectral branches hold their constants and compute through `call`."""
-    return replace_spectral_branches(network, lambda branch, length: ConstantSpectralBranch(branch, length, call))
+def with_constant_filters(network: Network, image: Tensor, call: FilterCall = filter_by_matrices) -> Network:
+    """A copy of `network` whose spectral branches hold their constants and compute through `call`.
+
+    Args:
+        image: of the network's size, 1 x channels x height x width.
+    """
+    return replace_spectral_branches(
+        network, image, lambda branch, height, width: ConstantSpectralBranch(branch, height, width, call)
+    )

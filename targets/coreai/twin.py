@@ -14,7 +14,7 @@ import numpy as np
 
 from s2m_edge.errors import LoweringError
 from s2m_edge.targets.coreai.backend import import_operations
-from s2m_edge.targets.coreai.kernel import INPUTS, KERNEL_NAME
+from s2m_edge.targets.coreai.metal import INPUTS, KERNEL_NAME
 
 KERNEL_CALL = "coreai.metal4_kernel"
 

@@ -1,9 +1,9 @@
 """`--spectral custom`: the spectral filter as a registered composite op of coremltools.
 
 ML Programs have no custom layers, so the op that stayed opaque in the exported graph becomes nine operations when it
-is lowered. With D the basis of `s2m_edge.spectral.dft`, cosines and sines side by side, and D~ the same with sines
-first, T = Dh' x Dw and roll(T) = Dh~' x Dw~: exchanging the four blocks costs nothing but other constants, and the
-slices and concatenations of the matrix form are gone.
+is lowered. With D the basis of `s2m_edge.network.spectral.dft`, cosines and sines side by side, and D~ the same with
+sines first, T = Dh' x Dw and roll(T) = Dh~' x Dw~: exchanging the four blocks costs nothing but other constants, and
+the slices and concatenations of the matrix form are gone.
 
     y = Dh (direct * Dh' x Dw + crossed * Dh~' x Dw~) Dw'
 """
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s2m_edge.errors import LoweringError
-from s2m_edge.spectral.dft import dft_basis, fold_filter
-from s2m_edge.spectral.op import NAME, NAMESPACE
-from s2m_edge.spectral.reference import crop_filter
+from s2m_edge.network.spectral.dft import dft_basis, fold_filter
+from s2m_edge.network.spectral.op import NAME, NAMESPACE
+from s2m_edge.network.spectral.reference import crop_filter
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,26 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
-from s2m_edge.blocks import SpectralSpatialMixer
-from s2m_edge.errors import LoweringError
+from s2m_edge.deploy.interface import INPUT_NAME, OUTPUT_NAME, TensorInterface
 from s2m_edge.imaging.preprocess import Preprocessing
-from s2m_edge.model import S2MNet
-from s2m_edge.quantized import is_quantized
-from s2m_edge.quantized.lower import with_integer_operations
-from s2m_edge.targets.base import INPUT_NAME, OUTPUT_NAME, Exporter, LoweringRequest, TensorInterface
+from s2m_edge.network.blocks import SpectralSpatialMixer
+from s2m_edge.network.fake_quantized import is_quantized
+from s2m_edge.network.fake_quantized.lower import with_integer_operations
+from s2m_edge.targets.base import Exporter, LoweringRequest
 from s2m_edge.targets.coreml.composite import register_spectral_filter
 from s2m_edge.targets.coreml.compress import compress_weights
-from s2m_edge.targets.coreml.half import round_kernels, with_exact_half_input, with_half_precision_epsilons
 from s2m_edge.targets.coreml.metadata import write_metadata
 from s2m_edge.targets.coreml.quiet import quiet_conversion
-from s2m_edge.targets.deployed import DeployedNetwork, example_input
+from s2m_edge.targets.deployed import DeployedNetwork
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import fold_batch_norm, spectral_as_matmul
+from s2m_edge.targets.rewrites.half_precision import (
+    round_kernels,
+    with_exact_half_input,
+    with_half_precision_epsilons,
+)
 
 WEIGHTS_ALONE = ("int8-weights", "palette6")
 HALF_PRECISIONS = ("float16", *WEIGHTS_ALONE)
@@ -38,19 +42,15 @@ class CoreMLExporter(Exporter):
     interface: ClassVar[TensorInterface] = TensorInterface(input_dtype="uint8", layout="image")
 
     def lower(self, request: LoweringRequest) -> Any:
-        """A `ct.models.MLModel` that was not compiled, so that it can be made on Linux.
-
-        Raises:
-            LoweringError: preprocessing and network do not fit together.
-        """
+        """A `ct.models.MLModel` that was not compiled, so that it can be made on Linux."""
         with quiet_backend():
             import coremltools as ct
 
         if request.precision in HALF_PRECISIONS:
             request = for_half_precision(request)
-        elif request.precision == "int8" and not has_quantized_mixers(request.model):
+        elif request.quantized and not has_quantized_mixers(request.network):
             # A rounded tensor in front of a LayerNorm cannot be scaled without its quantizer.
-            request = replace(request, model=with_half_precision_epsilons(request.model))
+            request = replace(request, network=with_half_precision_epsilons(request.network))
         image = _image_type(request)
         program = _exported_program(request)
         if request.spectral == "custom":
@@ -78,7 +78,7 @@ class CoreMLExporter(Exporter):
         (path / DEBUG_MAPPING).unlink(missing_ok=True)
 
 
-def has_quantized_mixers(network: S2MNet) -> bool:
+def has_quantized_mixers(network: nn.Module) -> bool:
     """Whether an SSTM has quantizers inside, which the default configuration does not."""
     mixers = [module for module in network.modules() if isinstance(module, SpectralSpatialMixer)]
     return any(is_quantized(mixer) for mixer in mixers)
@@ -92,23 +92,36 @@ def for_half_precision(request: LoweringRequest) -> LoweringRequest:
     #   LayerNorm in float32         2.3e-4 / 7.4e-4 / 3.9e-3, but 30 casts in the graph
     #   epsilon 2^-14                2.9e-4 / 1.5e-3 / 2.1e-3, but another function: up to 1.9e-3 off in float32
     #   this rewrite                 2.3e-4 / 5.6e-4 / 4.0e-3
-    network = with_half_precision_epsilons(request.model)
-    network, preprocessing = with_exact_half_input(network, request.preprocessing)
+    network = with_half_precision_epsilons(request.network)
+    network, preprocessing = with_exact_half_input(network, request.preprocessing, request.example())
     network = round_kernels(fold_batch_norm(network))
-    return replace(request, model=network, preprocessing=preprocessing)
+    return replace(request, network=network, spec=request.spec.with_preprocessing(preprocessing))
 
 
 def _exported_program(request: LoweringRequest) -> torch.export.ExportedProgram:
-    network = request.model
+    network, image = request.network, request.example()
     if request.spectral == "matmul":
-        network = spectral_as_matmul(network)
-    if request.precision == "int8":
+        network = spectral_as_matmul(network, image)
+    if request.quantized:
         network = with_integer_operations(network)
     deployed = DeployedNetwork(network).eval()
     with torch.no_grad(), quiet_backend():
-        exported = torch.export.export(deployed, (example_input(request.model),))
+        exported = torch.export.export(deployed, (image,))
         # The empty table: the default one adds reshapes, and coremltools refuses a program without this step.
-        return exported.run_decompositions({})
+        program = exported.run_decompositions({})
+    name_strides(program)
+    return program
+
+
+def name_strides(program: torch.export.ExportedProgram) -> None:
+    """Give every max pooling that leaves its stride out (it is the window then) that stride; in place.
+
+    coremltools 9 asks for it.
+    """
+    for node in program.graph.nodes:
+        if node.target is torch.ops.aten.max_pool2d.default and len(node.args) == 2:
+            node.args = (*node.args, node.args[1])
+    program.graph_module.recompile()
 
 
 def _compute_precision(request: LoweringRequest) -> Any:
@@ -120,17 +133,12 @@ def _compute_precision(request: LoweringRequest) -> Any:
 def _image_type(request: LoweringRequest) -> Any:
     import coremltools as ct
 
-    config, preprocessing = request.model.config, request.preprocessing
-    if (preprocessing.channels, preprocessing.size) != (config.in_channels, config.size):
-        raise LoweringError(
-            f"the preprocessing is for {preprocessing.channels} channels at {preprocessing.size} pixels, the network "
-            f"for {config.in_channels} at {config.size}"
-        )
+    preprocessing = request.preprocessing
     scale, bias = image_scale_and_bias(preprocessing)
-    grey = config.in_channels == 1
+    grey = preprocessing.channels == 1
     return ct.ImageType(
         name=INPUT_NAME,
-        shape=(1, config.in_channels, config.size, config.size),
+        shape=(1, *preprocessing.image_shape),
         color_layout=ct.colorlayout.GRAYSCALE if grey else ct.colorlayout.RGB,
         scale=scale,
         bias=bias[0] if grey else bias,

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from s2m_edge import __version__
-from s2m_edge.contract import SegmentClass, default_classes
-from s2m_edge.targets.base import INPUT_NAME, OUTPUT_NAME, LoweringRequest
+from s2m_edge.deploy.interface import INPUT_NAME, OUTPUT_NAME
+from s2m_edge.imaging.classes import SegmentClass
+from s2m_edge.targets.base import LoweringRequest
 
 PREVIEW_TYPE_KEY = "com.apple.coreml.model.preview.type"
 PREVIEW_PARAMETERS_KEY = "com.apple.coreml.model.preview.parameters"
@@ -22,21 +23,18 @@ def preview_parameters(classes: Sequence[SegmentClass]) -> dict[str, list[str]]:
 
 def write_metadata(model: Any, request: LoweringRequest) -> None:
     """Fill in author, licence, version, descriptions, preview and user-defined metadata of a `ct.models.MLModel`."""
-    config, given = request.model.config, request.metadata
-    classes = request.classes or default_classes(config.classes)
-    what = "the foreground" if config.classes == 1 else f"{config.classes} classes"
+    spec, given = request.spec, request.metadata
+    what = "the foreground" if spec.outputs == 1 else f"{spec.outputs} classes"
     model.author = given.get("author", "s2m-edge")
     model.license = given.get("licence", "")
     model.version = given.get("version", __version__)
-    sentences = (f"{given.get('name', 'S2M-Net')}: probabilities of {what} per pixel", given.get("notice", ""))
+    sentences = (f"{given.get('name', spec.name)}: probabilities of {what} per pixel", given.get("notice", ""))
     model.short_description = ". ".join(text.rstrip(".") for text in sentences if text) + "."
     model.input_description[INPUT_NAME] = (
-        f"The picture, stretched to {config.size} x {config.size} pixels; scaled inside the model."
+        f"The picture, stretched to {spec.width} x {spec.height} pixels; scaled inside the model."
     )
-    model.output_description[OUTPUT_NAME] = (
-        f"Probabilities, 1 x {config.classes} x {config.size} x {config.size}, 0 to 1."
-    )
+    model.output_description[OUTPUT_NAME] = f"Probabilities, 1 x {' x '.join(map(str, spec.output_shape))}, 0 to 1."
     for key, value in given.items():
         model.user_defined_metadata[key] = value
     model.user_defined_metadata[PREVIEW_TYPE_KEY] = "imageSegmenter"
-    model.user_defined_metadata[PREVIEW_PARAMETERS_KEY] = json.dumps(preview_parameters(classes))
+    model.user_defined_metadata[PREVIEW_PARAMETERS_KEY] = json.dumps(preview_parameters(spec.classes))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import platform
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,8 @@ from numpy.typing import NDArray
 from s2m_edge.targets.base import Runner
 from s2m_edge.targets.coreml.evaluator import Evaluator, open_package
 from s2m_edge.targets.quiet import quiet_backend
+
+_CHANGING_THREADS = threading.Lock()
 
 
 class CoreMLRunner(Runner):
@@ -47,15 +52,11 @@ class CoreMLRunner(Runner):
             self.verdict = "artifact parity"
             self.device = "reference evaluator (cpu)"
 
-    def predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
         if self._evaluator is None:
             return self._predict_with_core_ml(fitted)
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads or before)
-        try:
+        with pytorch_threads(self.threads):
             return self._evaluator.run(fitted)[0]
-        finally:
-            torch.set_num_threads(before)
 
     def _predict_with_core_ml(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
         from PIL import Image
@@ -78,3 +79,22 @@ class CoreMLRunner(Runner):
             "float16_peak_operation": None if peak is None else peak.operation,
             "subnormal_epsilons": self._evaluator.subnormal_epsilons,
         }
+
+
+@contextmanager
+def pytorch_threads(number: int | None) -> Iterator[None]:
+    """PyTorch computes on this many threads inside, and on as many as before afterwards; None leaves it alone.
+
+    The number is the whole process's. Whoever changes it waits for the others that do, or the last of them to leave
+    would restore what another had set.
+    """
+    if number is None:
+        yield
+        return
+    with _CHANGING_THREADS:
+        before = torch.get_num_threads()
+        torch.set_num_threads(number)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

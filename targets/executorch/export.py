@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from s2m_edge.model import S2MNet
-from s2m_edge.precision import SpectralLowering
-from s2m_edge.targets.base import Exporter, LoweringRequest, TensorInterface
-from s2m_edge.targets.deployed import example_image
-from s2m_edge.targets.executorch.kernel import load_kernel
+from s2m_edge.deploy.interface import TensorInterface
+from s2m_edge.deploy.precision import SpectralLowering
+from s2m_edge.targets.base import Exporter, LoweringRequest
+from s2m_edge.targets.executorch.operator_library import load_kernel
 from s2m_edge.targets.executorch.probabilities import DelegableProbabilities
 from s2m_edge.targets.executorch.quantized import prepare_quantized, separate_dequantizations
 from s2m_edge.targets.quiet import quiet_backend
@@ -22,6 +21,7 @@ from s2m_edge.targets.rewrites import (
     blend_by_interpolation,
     fold_batch_norm,
     layer_norm_as_convolutions,
+    norms_as_arithmetic,
     phase_upsample,
     spectral_as_matmul,
     split_depthwise,
@@ -44,12 +44,8 @@ class ExecuTorchExporter(Exporter):
     def lower(self, request: LoweringRequest) -> ExecutorchProgramManager:
         if request.spectral == "custom":
             load_kernel()  # without it parity could not be shown; better known now than after a minute of lowering
-        if request.precision == "int8":
-            return _lower(prepare_quantized(request.model, request.spectral), request)
-        return _lower(prepare_for_xnnpack(request.model, request.spectral), request)
-
-    def lower_network(self, network: nn.Module, request: LoweringRequest) -> ExecutorchProgramManager:
-        return _lower(DelegableProbabilities(network).eval(), request)
+        prepare = prepare_quantized if request.quantized else prepare_for_xnnpack
+        return _lower(prepare(request.network, request.example(), request.spectral), request)
 
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         with path.open("wb") as file:
@@ -57,21 +53,23 @@ class ExecuTorchExporter(Exporter):
 
 
 def _lower(network: nn.Module, request: LoweringRequest) -> ExecutorchProgramManager:
-    example = example_image(request.preprocessing.channels, request.preprocessing.size)
     with torch.no_grad():
-        program = torch.export.export(network, (example,), strict=False)
+        program = torch.export.export(network, (request.example(),), strict=False)
     separate_dequantizations(program)
     return lower_to_xnnpack(program, metadata_methods(request.metadata))
 
 
-def prepare_for_xnnpack(model: S2MNet, spectral: SpectralLowering = "matmul") -> nn.Module:
-    """A copy of `model` with probabilities, rewritten so that every operator has an XNNPACK kernel.
+def prepare_for_xnnpack(network: nn.Module, image: Tensor, spectral: SpectralLowering = "matmul") -> nn.Module:
+    """A copy of `network` with probabilities, rewritten so that XNNPACK has a kernel for every operator of S2M-Net.
 
     With the lowering "custom" the spectral filter is the exception and stays as it is. The order matters in one place:
     BatchNorm folds while a convolution still stands in front of it, that is before the depthwise split.
+
+    Args:
+        image: of the network's size, 1 x channels x height x width.
     """
-    network = spectral_as_matmul(model) if spectral == "matmul" else model
-    network = split_depthwise(fold_batch_norm(network))
+    network = spectral_as_matmul(network, image) if spectral == "matmul" else network
+    network = norms_as_arithmetic(split_depthwise(fold_batch_norm(network)))
     network = phase_upsample(blend_by_interpolation(layer_norm_as_convolutions(network)))
     return DelegableProbabilities(network).eval()
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from s2m_edge.errors import ConfigurationError, LoweringError
 from s2m_edge.imaging.preprocess import normalise
 from s2m_edge.targets.base import Runner
-from s2m_edge.targets.executorch.kernel import OPERATOR, load_kernel
+from s2m_edge.targets.executorch.operator_library import OPERATOR, load_kernel
 from s2m_edge.targets.executorch.program import ProgramContents, check_file, read_contents
 from s2m_edge.targets.quiet import quiet_native
 
@@ -78,8 +78,7 @@ class ExecuTorchRunner(Runner):
 
     def _check_interface(self) -> None:
         meta = self._program.metadata(METHOD)
-        size, channels = self.preprocessing.size, self.preprocessing.channels
-        expected = (1, channels, size, size)
+        expected = (1, *self.preprocessing.image_shape)
         found = tuple(meta.input_tensor_meta(0).sizes()) if meta.num_inputs() == 1 else None
         if found != expected:
             raise LoweringError(
@@ -98,7 +97,7 @@ class ExecuTorchRunner(Runner):
                 "Load the library that registers it, or export again with --spectral matmul, which needs none.",
             )
 
-    def predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
         assert self._method is not None
         image = torch.from_numpy(normalise(fitted, self.preprocessing))
         (probabilities,) = self._method.execute([image])

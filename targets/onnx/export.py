@@ -8,24 +8,29 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import nn
 
-from s2m_edge.quantized.lower import with_integer_operations
-from s2m_edge.targets.base import ARTIFACT_STEM, Exporter, LoweringRequest, TensorInterface
-from s2m_edge.targets.deployed import DeployedNetwork, example_image
+from s2m_edge.deploy.interface import ARTIFACT_STEM, TensorInterface
+from s2m_edge.network.fake_quantized.lower import with_integer_operations
+from s2m_edge.targets.base import Exporter, LoweringRequest
+from s2m_edge.targets.deployed import DeployedNetwork
+from s2m_edge.targets.onnx.channel_norm import add_channel_norm, channel_norms_as_nodes
 from s2m_edge.targets.onnx.compress import name_nodes_by_module, remove_traces, store_weights_as_float16
 from s2m_edge.targets.onnx.quantized import complete_quantization
+from s2m_edge.targets.onnx.quantized_elu import quantized_elus_as_nodes
+from s2m_edge.targets.onnx.receptive_field import add_receptive_field, receptive_fields_as_nodes
 from s2m_edge.targets.onnx.spectral import OPSET, add_function, spectral_as_node
 from s2m_edge.targets.quiet import quiet_backend
-from s2m_edge.targets.rewrites import fold_batch_norm, spectral_as_matmul, sum_branches
+from s2m_edge.targets.rewrites import fold_batch_norm, norms_as_arithmetic, spectral_as_matmul, sum_branches
 
 if TYPE_CHECKING:
     import onnx
 
 
 class ONNXExporter(Exporter):
-    """ONNX whose input is the normalised picture, 1 x channels x size x size, float32.
+    """ONNX whose input is the normalised picture, 1 x channels x height x width, float32.
 
-    Spectral lowering "matmul" uses standard operators only; "custom" keeps five s2m_edge::SpectralFilter nodes, whose
-    body of standard operators is in the model, so that it too runs anywhere.
+    Spectral lowering "matmul" uses standard operators only; "custom" keeps nodes of our own, of the domain s2m_edge:
+    SpectralFilter, ChannelNorm and, where nothing is quantized, ReceptiveField, else QuantizedElu. Their bodies of
+    standard operators are in the model, so that it too runs anywhere.
 
     float16 halves the download, not the arithmetic: large weights are stored as float16 and cast to float32 when the
     runtime loads the model. Input, output and computation stay float32.
@@ -36,24 +41,26 @@ class ONNXExporter(Exporter):
     def lower(self, request: LoweringRequest) -> onnx.ModelProto:
         """The checked ModelProto: static shape, output probabilities, metadata in metadata_props."""
         custom = request.spectral == "custom"
-        rewritten = spectral_as_node(request.model) if custom else spectral_as_matmul(request.model)
-        if request.precision == "int8":
-            rewritten = with_integer_operations(rewritten)  # its branches share a scale: joining them is a copy
+        image = request.example()
+        lowered = spectral_as_node if custom else spectral_as_matmul
+        rewritten = lowered(request.network, image)
+        if request.quantized:
+            integer = with_integer_operations(rewritten)  # its branches share a scale: joining them is a copy
+            rewritten = channel_norms_as_nodes(integer) if custom else integer
         else:
-            rewritten = sum_branches(fold_batch_norm(rewritten))
-        model = self._translated(rewritten, request)
+            folded = norms_as_arithmetic(fold_batch_norm(rewritten))
+            rewritten = channel_norms_as_nodes(receptive_fields_as_nodes(folded)) if custom else sum_branches(folded)
+        model = _translate(DeployedNetwork(rewritten).eval(), image, self.interface)
         if custom:
             add_function(model)
-        if request.precision == "int8":
+            add_channel_norm(model)
+            if not request.quantized:
+                add_receptive_field(model)
+        if request.quantized:
             complete_quantization(model)
+            if custom:
+                quantized_elus_as_nodes(model)
         return _finished(model, request)
-
-    def lower_network(self, network: nn.Module, request: LoweringRequest) -> onnx.ModelProto:
-        return _finished(self._translated(network, request), request)
-
-    def _translated(self, network: nn.Module, request: LoweringRequest) -> onnx.ModelProto:
-        example = example_image(request.preprocessing.channels, request.preprocessing.size)
-        return _translate(DeployedNetwork(network).eval(), example, self.interface)
 
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         """Write `path`, weights included."""
@@ -82,7 +89,7 @@ def _finished(model: onnx.ModelProto, request: LoweringRequest) -> onnx.ModelPro
 
     name_nodes_by_module(model)
     remove_traces(model)
-    if request.precision in ("float16", "int8"):  # of int8, what stays float
+    if request.precision == "float16" or request.quantized:  # of int8, what stays float
         store_weights_as_float16(model)
     model.graph.name = ARTIFACT_STEM
     onnx.helper.set_model_props(model, dict(request.metadata))

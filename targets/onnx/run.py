@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from s2m_edge.errors import LoweringError
 from s2m_edge.imaging.preprocess import normalise
 from s2m_edge.targets.base import Runner
-from s2m_edge.targets.onnx.kernel import is_asked_for, register_kernel
+from s2m_edge.targets.onnx.backend import import_onnxruntime
+from s2m_edge.targets.onnx.operator_library import is_asked_for, register_kernel
 
 PROVIDER = "CPUExecutionProvider"
 EXPORT_AGAIN = "Export it again."
@@ -20,18 +21,18 @@ _FATAL_ONLY = 4  # onnxruntime logs each load error to the console before it rai
 class ONNXRunner(Runner):
     """ONNX Runtime on the CPU; the caller's normalisation is done here, in numpy.
 
-    With S2M_EDGE_ONNX_KERNEL=1 the native kernel takes the place of the spectral filter's function body.
+    With S2M_EDGE_ONNX_KERNEL=1 native kernels take the place of the model's function bodies.
     """
+
+    parallel: ClassVar[bool] = True  # InferenceSession.run may be called by any number of threads
 
     @classmethod
     def import_backend(cls) -> None:
-        import onnxruntime  # noqa: F401
+        import_onnxruntime()
 
     def session_options(self) -> Any:
         """`onnxruntime.SessionOptions` of the session."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
+        options = import_onnxruntime().SessionOptions()
         options.log_severity_level = _FATAL_ONLY
         if self.threads is not None:
             options.intra_op_num_threads = self.threads
@@ -40,37 +41,29 @@ class ONNXRunner(Runner):
         return options
 
     def load(self) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         if not self.artifact.is_file():
             raise LoweringError(f"{self.artifact} is missing", EXPORT_AGAIN)
         self.session = onnxruntime.InferenceSession(self.artifact, self.session_options(), providers=[PROVIDER])
         self._check_interface()
         threads = "default" if self.threads is None else self.threads
-        kernel = ", native spectral kernel registered" if is_asked_for() else ""
+        kernel = ", native kernels registered" if is_asked_for() else ""
         self.device = f"{PROVIDER} (onnxruntime {onnxruntime.__version__}, threads: {threads}{kernel})"
 
     def _check_interface(self) -> None:
-        size, channels = self.preprocessing.size, self.preprocessing.channels
         ports = [*self.session.get_inputs(), *self.session.get_outputs()]
         names = [port.name for port in ports]
         expected = [self.interface.input_name, self.interface.output_name]
         if names != expected:
             raise LoweringError(f"{self.artifact} has the tensors {names}, not {expected}", EXPORT_AGAIN)
-        wanted = [1, channels, size, size]
+        wanted = [1, *self.preprocessing.image_shape]
         if list(ports[0].shape) != wanted or ports[0].type != "tensor(float)":
             raise LoweringError(
                 f"{self.artifact} takes {ports[0].type} {list(ports[0].shape)}, the contract says float {wanted}",
                 EXPORT_AGAIN,
             )
 
-    def predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
-        size, channels = self.preprocessing.size, self.preprocessing.channels
-        if fitted.shape != (size, size, channels) or fitted.dtype != np.uint8:
-            raise LoweringError(
-                f"the picture is {fitted.dtype} {fitted.shape}, not uint8 {(size, size, channels)}",
-                "Fit it with fit_to_network first.",
-            )
+    def _predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
         image = normalise(fitted, self.preprocessing)
         outputs: Any = self.session.run([self.interface.output_name], {self.interface.input_name: image})
-        return np.asarray(outputs[0][0], dtype=np.float32)
+        return outputs[0][0]

@@ -4,8 +4,8 @@ The node's FunctionProto is made of standard operators, so any runtime runs the 
 of this domain and name may use that instead. The node takes four tensors:
 
     image  B x C x N x N
-    basis  N x 2M, cosines then sines, orthonormally scaled (`s2m_edge.spectral.dft.dft_basis`)
-    even   C x M x M, P of `s2m_edge.spectral.dft`, width frequencies first
+    basis  N x 2M, cosines then sines, orthonormally scaled (`s2m_edge.network.spectral.dft.dft_basis`)
+    even   C x M x M, P of `s2m_edge.network.spectral.dft`, width frequencies first
     odd    C x M x M, Q likewise
 
 P and Q replace the filter; together they are about half its size, because the folding has used its symmetry up.
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from s2m_edge.blocks import SpectralBranch
-from s2m_edge.model import S2MNet
-from s2m_edge.spectral.dft import dft_basis, fold_filter, frequency_count
-from s2m_edge.targets.rewrites import replace_spectral_branches
+from s2m_edge.network.blocks import SpectralBranch
+from s2m_edge.network.spectral.dft import dft_basis, fold_filter, frequency_count
+from s2m_edge.network.spectral.reference import crop_filter
+from s2m_edge.targets.rewrites.spectral import Network, replace_spectral_branches, require_square
 
 if TYPE_CHECKING:
     import onnx
@@ -65,16 +65,20 @@ class NodeSpectralBranch(nn.Module):
 
     Args:
         branch: the trained branch.
-        length: H = W of its map.
+        height, width: of its map, which is square.
+
+    Raises:
+        CapabilityError: it is not.
     """
 
     basis: Tensor
     even: Tensor
     odd: Tensor
 
-    def __init__(self, branch: SpectralBranch, length: int) -> None:
+    def __init__(self, branch: SpectralBranch, height: int, width: int) -> None:
         super().__init__()
-        weight = branch.filter.detach()
+        length = require_square(height, width, "the node SpectralFilter")
+        weight = crop_filter(branch.filter.detach(), height, width)
         kept = weight.shape[-1]
         count = frequency_count(kept)
         direct, crossed = fold_filter(weight.double())
@@ -95,9 +99,9 @@ class NodeSpectralBranch(nn.Module):
         return self.norm(filtered)
 
 
-def spectral_as_node(network: S2MNet) -> S2MNet:
-    """A copy of `network`, for export only, with every spectral filter as one node."""
-    return replace_spectral_branches(network, NodeSpectralBranch)
+def spectral_as_node(network: Network, image: Tensor) -> Network:
+    """A copy of `network`, for export only, with every spectral filter as one node; `image` of the network's size."""
+    return replace_spectral_branches(network, image, NodeSpectralBranch)
 
 
 def add_function(model: onnx.ModelProto) -> None:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import nn
 
+from s2m_edge.deploy.interface import ARTIFACT_STEM, TensorInterface
 from s2m_edge.imaging.preprocess import Preprocessing
-from s2m_edge.quantized.lower import with_integer_operations
-from s2m_edge.targets.base import ARTIFACT_STEM, Exporter, LoweringRequest, TensorInterface
-from s2m_edge.targets.deployed import DeployedNetwork, example_image
+from s2m_edge.network.fake_quantized.lower import with_integer_operations
+from s2m_edge.targets.base import Exporter, LoweringRequest
+from s2m_edge.targets.deployed import DeployedNetwork
 from s2m_edge.targets.half_storage import halved
 from s2m_edge.targets.openvino.backend import import_openvino
 from s2m_edge.targets.openvino.extension import build_extension
-from s2m_edge.targets.openvino.kernels import ask_for_blocked_kernels
 from s2m_edge.targets.openvino.naming import convert_with_module_names
 from s2m_edge.targets.quiet import quiet_backend
-from s2m_edge.targets.rewrites import spectral_as_matmul
+from s2m_edge.targets.rewrites import norms_as_arithmetic, spectral_as_matmul
 from s2m_edge.targets.rewrites.compact_spectral import compact_spectral
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ METADATA_SECTION = "s2m_edge"
 
 
 class OpenVINOExporter(Exporter):
-    """OpenVINO IR whose input is the fitted RGB picture, 1 x size x size x channels, uint8.
+    """OpenVINO IR whose input is the fitted picture, 1 x height x width x channels, uint8.
 
     Spectral lowering "matmul" uses OpenVINO's own operations; "custom" keeps one SpectralFilter node per filter, which
     is read and executed by our extension library (`targets/openvino/extension.py`).
@@ -43,23 +43,23 @@ class OpenVINOExporter(Exporter):
         """The IR in memory: static shape, preprocessing and metadata inside, output probabilities.
 
         Raises:
-            NativeBuildError, OutputError: "custom", and the extension library cannot be built here.
+            NativeBuildError: "custom", and the extension library cannot be built here.
         """
         custom = request.spectral == "custom"
         extensions = [build_extension()] if custom else []  # first, because this is what may be missing
         # In "custom" the op that the network calls stays one opaque node of the exported program.
-        network = request.model if custom else spectral_as_matmul(request.model)
-        if request.precision == "int8":
-            network = request.model if custom else compact_spectral(request.model)
+        network = request.network
+        if not custom:
+            as_matrices = compact_spectral if request.quantized else spectral_as_matmul
+            network = as_matrices(network, request.example())
+        network = norms_as_arithmetic(network)
+        if request.quantized:
             # The frontend folds a dequantization of constants, to int8 and to no use; a product it keeps.
             network = with_integer_operations(network, weights="multiply")
         return self._convert(network, request, extensions)
 
-    def lower_network(self, network: nn.Module, request: LoweringRequest) -> openvino.Model:
-        return self._convert(network, request, [])
-
     def _convert(self, network: nn.Module, request: LoweringRequest, extensions: Sequence[Path]) -> openvino.Model:
-        example = example_image(request.preprocessing.channels, request.preprocessing.size)
+        example = request.example()
         with quiet_backend(), torch.no_grad():
             program = torch.export.export(DeployedNetwork(network).eval(), (example,))
             model = convert_with_module_names(program, extensions)
@@ -76,11 +76,9 @@ class OpenVINOExporter(Exporter):
 
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         """Write `path` (.xml) and the weights beside it (.bin)."""
-        if request.precision in ("float16", "int8"):  # of int8, what stays float
+        if request.precision == "float16" or request.quantized:  # of int8, what stays float
             _store_weights_as_float16(lowered)
         import_openvino().save_model(lowered, path, compress_to_fp16=False)
-        if request.precision != "int8":  # int8 has kernels of its own (on some processors AMX), and no such choice
-            ask_for_blocked_kernels(path)
 
 
 def _store_weights_as_float16(model: openvino.Model) -> None:

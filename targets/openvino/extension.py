@@ -39,7 +39,7 @@ def build_extension() -> Path:
     """The extension library's file, for `Core.add_extension` and `convert_model(extension=...)`.
 
     Raises:
-        NativeBuildError, OutputError: it cannot be built here.
+        NativeBuildError: it cannot be built here.
     """
     return build_library(extension_library())
 

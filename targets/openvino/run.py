@@ -1,29 +1,46 @@
-"""Running OpenVINO IR on the CPU plugin, in float32, so that parity is about the artifact."""
+"""Running OpenVINO IR on the CPU plugin, in float32 or in bfloat16, whichever the artifact's precision says."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from collections import deque
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s2m_edge.deploy.precision import PRECISION_ROWS
 from s2m_edge.errors import LoweringError
+from s2m_edge.processor import processor_features
 from s2m_edge.targets.base import Runner
 from s2m_edge.targets.openvino.backend import import_openvino
+from s2m_edge.targets.openvino.branch_sum import sum_branches
 from s2m_edge.targets.openvino.extension import NODE_TYPE, build_extension, count_spectral_nodes
+from s2m_edge.targets.openvino.kernel_choice import UNKNOWN, Choice, ask_for, choice_for, features_in_use
 
 EXPORT_AGAIN = "Export it again, or copy both files, .xml and .bin, of one export."
+BFLOAT16_REMARK = (
+    "This processor computes no bfloat16, and OpenVINO ran the network in float32: the figures are those of float32. "
+    "Run s2m-edge parity where it is deployed, on a processor with AVX512-BF16 or AMX."
+)
+_FLOATING = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+"""OpenVINO's names of precisions, spelled out."""
+BFLOAT16_FEATURES = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 class OpenVINORunner(Runner):
-    """The CPU plugin. Its own default precision is bfloat16 on some processors, hence the explicit float32.
+    """The CPU plugin. Its own default precision is bfloat16 on some processors, hence the explicit float32: bfloat16 is
+    a precision of its own, with its own gate, and never what an artifact of another precision is run in.
+
+    A call needs an infer request for itself. Requests that no call uses wait in `_idle`, at most as many as there ever
+    were calls at once.
 
     Attributes:
         plugin: OpenVINO's name of the device. Parity is stated for CPU; apps derive classes for others.
     """
 
+    parallel: ClassVar[bool] = True
     plugin: ClassVar[str] = "CPU"
 
     @classmethod
@@ -32,23 +49,33 @@ class OpenVINORunner(Runner):
 
     def plugin_options(self) -> dict[str, Any]:
         """Properties that the model is compiled with."""
-        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        computed = "bf16" if self.precision == "bfloat16" else "f32"
+        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": computed, "PERFORMANCE_HINT": "LATENCY"}
         if self.threads is not None and self.plugin == "CPU":
             options["INFERENCE_NUM_THREADS"] = self.threads
         return options
 
+    def choice(self) -> Choice:
+        """How the plugin is to run the model; int8, bfloat16 and other devices have kernels of their own."""
+        in_float32 = not self._quantized and self.precision != "bfloat16"
+        choosing = self.plugin == "CPU" and in_float32
+        return choice_for(features_in_use()) if choosing else UNKNOWN
+
     def load(self) -> None:
-        network = read_network(self.artifact)
+        network, weights = read_network(self.artifact), self.artifact.with_suffix(".bin")
+        choice = self.choice()
+        ask_for(network, choice.kernels)
         extension = build_extension() if count_spectral_nodes(network) else None
         ov = import_openvino()
         core = ov.Core()
-        # Without memory mapping the files may be moved or deleted while the runner lives, on Windows too.
-        core.set_property({"ENABLE_MMAP": False})
         try:
             if extension is not None:
                 core.add_extension(extension)
-            model = core.read_model(self.artifact)
+            # From memory: the files may be moved or deleted while the runner lives, on Windows too.
+            model = core.read_model(ElementTree.tostring(network), ov.Tensor(np.fromfile(weights, dtype=np.uint8)))
             self._check_interface(model)
+            if choice.summed:
+                sum_branches(model)
             ours = (node for node in model.get_ops() if node.get_type_name() == NODE_TYPE)
             self.spectral_names = frozenset(node.get_friendly_name() for node in ours)
             self.compiled = core.compile_model(model, self.plugin, self.plugin_options())
@@ -56,7 +83,10 @@ class OpenVINORunner(Runner):
             # OpenVINO puts the places in its own sources first and what is wrong last.
             reason = ([line for line in str(error).splitlines() if line.strip()] or ["no reason given"])[-1]
             raise LoweringError(f"{self.artifact} cannot be loaded ({reason})", EXPORT_AGAIN) from error
+        self._idle: deque[Any] = deque()
         self.precision_used, self.device = self._describe(core)
+        if self.precision == "bfloat16" and self.precision_used != "bf16":
+            self.verdict, self.remark = "converted, not executed", BFLOAT16_REMARK
 
     def _describe(self, core: Any) -> tuple[str, str]:
         """The precision of execution, and plugin, device and that precision for people."""
@@ -66,31 +96,42 @@ class OpenVINORunner(Runner):
             precision = f"{self.plugin_options()['INFERENCE_PRECISION_HINT']} as asked for"
         devices = [self.plugin] if self.plugin == "CPU" else self.compiled.get_property("EXECUTION_DEVICES")
         names = " and ".join(str(core.get_property(device, "FULL_DEVICE_NAME")) for device in devices)
-        return precision, f"{self.plugin} ({names}), executed in {precision}"
+        return precision, f"{self.plugin} ({names}), executed in {self._arithmetic(precision)}"
+
+    def _arithmetic(self, precision: str) -> str:
+        """For people: what the plugin calls the precision is that of the floating-point part alone."""
+        name, *asked_for = precision.split(" ", 1)
+        emulated = name == "bf16" and not processor_features() & BFLOAT16_FEATURES
+        floating = " ".join([_FLOATING.get(name, name), *asked_for]) + (", emulated and slow" if emulated else "")
+        return f"int8, and {floating} where nothing is quantized" if self._quantized else floating
+
+    @property
+    def _quantized(self) -> bool:
+        return PRECISION_ROWS[self.precision].quantized
 
     def _check_interface(self, model: Any) -> None:
-        size, channels = self.preprocessing.size, self.preprocessing.channels
-        self._input_shape = (1, size, size, channels)
+        wanted = (1, *self.preprocessing.fitted_shape)
         names = [tuple(port.get_names()) for port in (*model.inputs, *model.outputs)]
         expected = [(self.interface.input_name,), (self.interface.output_name,)]
         if names != expected:
             raise LoweringError(f"{self.artifact} has the tensors {names}, not {expected}", EXPORT_AGAIN)
         port = model.input()
-        if not port.partial_shape.is_static or tuple(port.shape) != self._input_shape:
+        if not port.partial_shape.is_static or tuple(port.shape) != wanted:
             raise LoweringError(
-                f"{self.artifact} takes pictures of {port.partial_shape}, the contract says {list(self._input_shape)}",
+                f"{self.artifact} takes pictures of {port.partial_shape}, the contract says {list(wanted)}",
                 EXPORT_AGAIN,
             )
         if port.element_type.get_type_name() != "u8":
             raise LoweringError(f"{self.artifact} takes {port.element_type.get_type_name()}, not uint8", EXPORT_AGAIN)
 
-    def predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if fitted.shape != self._input_shape[1:] or fitted.dtype != np.uint8:
-            raise LoweringError(
-                f"the picture is {fitted.dtype} {fitted.shape}, not uint8 {self._input_shape[1:]}",
-                "Fit it with fit_to_network first.",
-            )
-        return np.array(self.compiled(np.ascontiguousarray(fitted)[None])[0][0], dtype=np.float32)
+    def _predict(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = self.compiled.create_infer_request()
+        answer = request.infer(fitted[None], share_inputs=True)[0][0]  # copied out of the request
+        self._idle.append(request)  # not after an exception: a request that failed is not used again
+        return answer
 
     def observations(self) -> dict[str, Any]:
         """The precision of execution, and the executable nodes after the plugin's own fusing: all, and ours."""

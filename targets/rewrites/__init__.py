@@ -5,11 +5,13 @@ from s2m_edge.targets.rewrites.blend import InterpolatingDecoder, blend_by_inter
 from s2m_edge.targets.rewrites.depthwise import SplitDepthwise, split_depthwise
 from s2m_edge.targets.rewrites.fusion import SummedReceptiveField, sum_branches
 from s2m_edge.targets.rewrites.layer_norm import ConvolutionalLayerNorm, layer_norm_as_convolutions
+from s2m_edge.targets.rewrites.normalisation import ArithmeticNorm, norms_as_arithmetic
 from s2m_edge.targets.rewrites.replace import replace_modules
 from s2m_edge.targets.rewrites.spectral import MatmulSpectralBranch, replace_spectral_branches, spectral_as_matmul
 from s2m_edge.targets.rewrites.upsample import phase_upsample
 
 __all__ = [
+    "ArithmeticNorm",
     "ConvolutionalLayerNorm",
     "InterpolatingDecoder",
     "MatmulSpectralBranch",
@@ -18,6 +20,7 @@ __all__ = [
     "blend_by_interpolation",
     "fold_batch_norm",
     "layer_norm_as_convolutions",
+    "norms_as_arithmetic",
     "phase_upsample",
     "replace_modules",
     "replace_spectral_branches",

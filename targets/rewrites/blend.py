@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from s2m_edge.blocks import BoundaryFocusedDecoder
+from s2m_edge.network.blocks import BoundaryFocusedDecoder
 from s2m_edge.targets.rewrites.replace import replace_modules
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -41,4 +41,4 @@ class InterpolatingDecoder(nn.Module):
 def blend_by_interpolation(network: Network) -> Network:
     """A copy of `network` whose decoder blocks blend by interpolation; equal to rounding."""
     with torch.no_grad():
-        return replace_modules(network, BoundaryFocusedDecoder, InterpolatingDecoder)
+        return replace_modules(network, BoundaryFocusedDecoder, InterpolatingDecoder, rewrite="blend_by_interpolation")

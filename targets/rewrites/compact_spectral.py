@@ -5,10 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from s2m_edge.blocks import SpectralBranch
-from s2m_edge.model import S2MNet
-from s2m_edge.spectral.dft import frequency_count
-from s2m_edge.targets.rewrites.spectral import MatmulSpectralBranch, replace_spectral_branches
+from s2m_edge.network.blocks import SpectralBranch
+from s2m_edge.targets.rewrites.spectral import MatmulSpectralBranch, Network, replace_spectral_branches
 
 
 class CompactSpectralBranch(MatmulSpectralBranch):
@@ -21,24 +19,35 @@ class CompactSpectralBranch(MatmulSpectralBranch):
 
     Args:
         branch: the trained branch.
-        length: H = W of its map, in pixels.
+        height, width: of its map, in pixels.
     """
 
-    def __init__(self, branch: SpectralBranch, length: int) -> None:
-        super().__init__(branch, length)
-        self.count = frequency_count(branch.filter.shape[-1])
-        self.direct = self.direct[:, : self.count, : self.count].contiguous()
-        self.crossed = self.crossed[:, : self.count, self.count :].contiguous()
+    def __init__(self, branch: SpectralBranch, height: int, width: int) -> None:
+        super().__init__(branch, height, width)
+        # Width frequencies first, as `fold_filter` gives them.
+        across, down = (length // 2 for length in self.direct.shape[-2:])
+        self.direct = self.direct[:, :across, :down].contiguous()
+        self.crossed = self.crossed[:, :across, down:].contiguous()
 
     def filtered(self, spectrum: Tensor) -> Tensor:
-        rows = spectrum[..., : self.count, :], spectrum[..., self.count :, :]
-        (a, b), (c, d) = ((row[..., : self.count], row[..., self.count :]) for row in rows)
-        p, q = self.direct, self.crossed
-        top = torch.cat((p * a - q * d, p * b + q * c), dim=-1)
-        bottom = torch.cat((p * c + q * b, p * d - q * a), dim=-1)
-        return torch.cat((top, bottom), dim=-2)
+        return apply_compact_gains(spectrum, self.direct, self.crossed)
 
 
-def compact_spectral(network: S2MNet) -> S2MNet:
-    """A copy of `network` with every spectral branch as constant matrices, the gains stored once."""
-    return replace_spectral_branches(network, CompactSpectralBranch)
+def apply_compact_gains(spectrum: Tensor, p: Tensor, q: Tensor) -> Tensor:
+    """Z of the equation above.
+
+    Args:
+        spectrum: T, B x C x 2*M2 x 2*M1, width frequencies first.
+        p, q: the gains, C x M2 x M1.
+    """
+    across, down = p.shape[-2:]
+    rows = spectrum[..., :across, :], spectrum[..., across:, :]
+    (a, b), (c, d) = ((row[..., :down], row[..., down:]) for row in rows)
+    top = torch.cat((p * a - q * d, p * b + q * c), dim=-1)
+    bottom = torch.cat((p * c + q * b, p * d - q * a), dim=-1)
+    return torch.cat((top, bottom), dim=-2)
+
+
+def compact_spectral(network: Network, image: Tensor) -> Network:
+    """A copy of `network` with every spectral branch as constant matrices, the gains stored once; `image` as there."""
+    return replace_spectral_branches(network, image, CompactSpectralBranch)

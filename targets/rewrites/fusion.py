@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from s2m_edge.blocks import MultiReceptiveField
+from s2m_edge.network.blocks import MultiReceptiveField
 from s2m_edge.targets.rewrites.replace import replace_modules
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -52,9 +52,6 @@ def sum_branches(network: Network) -> Network:
     """A copy of `network` in which no MRF-SE block concatenates its branches; equal to rounding.
 
     Comes after `fold_batch_norm`: a BatchNorm between sum and activation would have to stay.
-
-    Raises:
-        ValueError: the network has no such block.
     """
     with torch.no_grad():
-        return replace_modules(network, MultiReceptiveField, SummedReceptiveField)
+        return replace_modules(network, MultiReceptiveField, SummedReceptiveField, rewrite="sum_branches")

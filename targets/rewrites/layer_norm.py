@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from s2m_edge.blocks import ChannelLayerNorm
-from s2m_edge.model import S2MNet
+from s2m_edge.network.blocks import ChannelLayerNorm
 from s2m_edge.targets.rewrites.replace import replace_modules
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -48,6 +47,4 @@ class ConvolutionalLayerNorm(nn.Module):
 def layer_norm_as_convolutions(network: Network) -> Network:
     """A copy of `network` in which every ChannelLayerNorm is two 1x1 convolutions; equal to rounding."""
     with torch.no_grad():
-        # Only the mixers have any.
-        may_lack = isinstance(network, S2MNet) and not network.config.mixer_stages
-        return replace_modules(network, ChannelLayerNorm, ConvolutionalLayerNorm, may_lack=may_lack)
+        return replace_modules(network, ChannelLayerNorm, ConvolutionalLayerNorm, rewrite="layer_norm_as_convolutions")

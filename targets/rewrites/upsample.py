@@ -8,6 +8,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from s2m_edge.targets.rewrites.replace import require_match
+
 Network = TypeVar("Network", bound=nn.Module)
 
 # Along one axis, out[2i] = x[i-1] w[-1] + x[i] (w[0] + w[1]) and out[2i+1] = x[i] (w[-1] + w[0]) + x[i+1] w[1].
@@ -20,10 +22,7 @@ def phase_upsample(network: Network) -> Network:
 
     Each output phase (even or odd row, even or odd column) sees only 2 x 2 different inputs, so 4 products take the
     place of 9, and the enlarged map is never written. Zeros outside the small map are the zeros outside the large one,
-    so the borders are exact too.
-
-    Raises:
-        ValueError: no nn.Sequential has such a pair.
+    so the borders are exact too. Only pairs in an nn.Sequential are found.
     """
     rewritten = copy.deepcopy(network)
     found = 0
@@ -31,12 +30,11 @@ def phase_upsample(network: Network) -> Network:
         for sequence in [module for module in rewritten.modules() if isinstance(module, nn.Sequential)]:
             for index in range(len(sequence) - 1):
                 upsample, convolution = sequence[index], sequence[index + 1]
-                if _doubles(upsample) and isinstance(convolution, nn.Conv2d) and _is_same_three_by_three(convolution):
+                if doubles(upsample) and isinstance(convolution, nn.Conv2d) and _is_same_three_by_three(convolution):
                     sequence[index] = nn.Identity()
                     sequence[index + 1] = transposed_convolution(convolution).train(convolution.training)
                     found += 1
-    if not found:
-        raise ValueError("the network has no nearest upsampling before a 3x3 convolution")
+    require_match(network, "phase_upsample", found)
     return rewritten
 
 
@@ -53,7 +51,8 @@ def transposed_convolution(convolution: nn.Conv2d) -> nn.ConvTranspose2d:
     return merged
 
 
-def _doubles(module: nn.Module) -> bool:
+def doubles(module: nn.Module) -> bool:
+    """Whether a module is nearest upsampling by 2."""
     return (
         isinstance(module, nn.Upsample)
         and module.mode == "nearest"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from s2m_edge.apps.bundles import find_bundle, find_or_export_bundle
+from s2m_edge.apps.prepare import find_bundle, find_or_export_bundle
 from s2m_edge.checkpoint import read_header
+from s2m_edge.deploy.bundle import Bundle, open_bundle
 from s2m_edge.errors import CapabilityError, CheckpointError, OutputError
-from s2m_edge.targets.bundle import Bundle, open_bundle
 from s2m_edge.targets.registry import find_target
 
 pytest.importorskip("onnxruntime")
@@ -68,11 +68,12 @@ def test_a_bundle_that_is_damaged_or_of_another_network_is_not_taken(
     elif harm == "contract":
         contract.write_text("{")
     elif harm == "failed gate":
-        report = json.loads((folder / "parity.json").read_text())
-        (folder / "parity.json").write_text(json.dumps({**report, "passed": False}))
+        values = json.loads(contract.read_text())
+        values["parity"]["passed"] = False
+        contract.write_text(json.dumps(values))
     elif harm == "another checkpoint":
         values = json.loads(contract.read_text())
-        values["checkpoint"]["sha256"] = "0" * 64
+        values["network"]["weights_sha256"] = "0" * 64
         contract.write_text(json.dumps(values))
     assert (find(tmp_path, small_checkpoint) is not None) == (harm == "nothing")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from s2m_edge.files import file_sha256
 from s2m_edge.targets.registry import find_target
 
 APPS = Path(__file__).parents[2] / "apps"
@@ -35,16 +39,43 @@ def test_build_scripts_use_what_the_catalogue_declares(catalogue: dict):
     assert used == declared
 
 
-def test_the_android_runtime_is_not_older_than_the_exporter(catalogue: dict):
+def test_the_gradle_wrapper_is_the_published_one_and_takes_only_the_published_gradle():
+    """The jar is a program that runs on whoever builds the app: its SHA-256 is that of gradle.org's list for 8.13."""
+    wrapper = ANDROID / "gradle" / "wrapper"
+    published = "81a82aaea5abcc8ff68b3dfcb58b3c3c429378efd98e7433460610fecd7ae45f"
+    assert file_sha256(wrapper / "gradle-wrapper.jar") == published
+    lines = (wrapper / "gradle-wrapper.properties").read_text(encoding="utf-8").splitlines()
+    properties = dict(line.split("=", 1) for line in lines)
+    assert properties["distributionUrl"] == r"https\://services.gradle.org/distributions/gradle-8.13-bin.zip"
+    assert properties["distributionSha256Sum"] == "20f1b1176237254a6fc204d8434196fa11a4cfb387567519c61556e8710aed78"
+    assert os.access(ANDROID / "gradlew", os.X_OK)
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="no Java: the wrapper is not started")
+def test_the_gradle_wrapper_starts_and_asks_for_that_gradle(tmp_path: Path):
+    environment = {**os.environ, "GRADLE_USER_HOME": str(tmp_path), "JAVA_OPTS": "-Djava.net.useSystemProxies=false"}
+    nowhere = ["-Dhttps.proxyHost=127.0.0.1", "-Dhttps.proxyPort=9"]
+    done = subprocess.run(
+        [ANDROID / "gradlew", *nowhere, "-p", ANDROID, "--version"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "gradle-8.13-bin.zip" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("runtime", "distribution"), [("executorch", "executorch"), ("litert", "ai-edge-litert")])
+def test_the_android_runtimes_are_not_older_than_the_exporters(catalogue: dict, runtime: str, distribution: str):
     from importlib.metadata import requires
 
-    pins = [re.match(r"executorch==([0-9.]+)", text) for text in requires("s2m-edge") or []]
+    pins = [re.match(rf"{distribution}==([0-9.]+)", text) for text in requires("s2m-edge") or []]
     exporter = next(match.group(1) for match in pins if match)
 
     def numbers(version: str) -> list[int]:
         return [int(part) for part in version.split(".")]
 
-    assert numbers(catalogue["versions"]["executorch"]) >= numbers(exporter)
+    assert numbers(catalogue["versions"][runtime]) >= numbers(exporter)
 
 
 def test_the_android_manifest_names_what_is_there():

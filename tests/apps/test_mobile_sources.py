@@ -7,10 +7,11 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from s2m_edge.contract import NOTICE
+from s2m_edge.notice import NOTICE
 
 APPS = Path(__file__).parents[2] / "apps"
 SWIFT = sorted((APPS / "ios").rglob("*.swift"))
@@ -84,16 +85,28 @@ def run_script(script: str, **environment: str) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.slow
-def test_the_ios_apps_logic_passes_its_tests(tmp_path: Path):
-    """Only where a Swift toolchain is (2.8 GB, and a minute of compiling, are too much to install for every check)."""
-    done = run_script("ios/test-kit.sh", S2M_EDGE_SWIFT_BUILD=str(tmp_path / "build"))
+def test_the_ios_apps_logic_passes_its_tests(tmp_path: Path, foreign: Any, export_foreign: Any):
+    """Only where a Swift toolchain is (2.8 GB, and a minute of compiling, are too much to install for every check).
+
+    A rectangular network's bundle is among what is opened.
+    """
+    pytest.importorskip("executorch")
+    if shutil.which("swift") is None and "S2M_EDGE_SWIFT_ROOT" not in os.environ:
+        pytest.skip("no swift on the PATH, and S2M_EDGE_SWIFT_ROOT names no folder with Debian's swiftlang")
+    bundle = export_foreign(foreign, "executorch").folder  # of any target: no network runs here
+    done = run_script("ios/test-kit.sh", S2M_EDGE_SWIFT_BUILD=str(tmp_path / "build"), S2M_EDGE_BUNDLE=str(bundle))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert re.search(r"Executed [3-9]\d tests, with .*0 failures", done.stdout + done.stderr)
 
 
 @pytest.mark.slow
-def test_the_android_apps_logic_passes_its_tests(tmp_path: Path):
-    done = run_script("android/test-logic.sh", S2M_EDGE_ANDROID_BUILD=str(tmp_path / "build"))
+def test_the_android_apps_logic_passes_its_tests(tmp_path: Path, foreign: Any, export_foreign: Any):
+    """A rectangular network's bundle is among what is opened."""
+    pytest.importorskip("executorch")
+    bundle = export_foreign(foreign, "executorch").folder
+    done = run_script(
+        "android/test-logic.sh", S2M_EDGE_ANDROID_BUILD=str(tmp_path / "build"), S2M_EDGE_BUNDLE=str(bundle)
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert re.search(r"OK \([3-9]\d tests\)", done.stdout), done.stdout[-3000:]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import statistics
 import subprocess
@@ -16,14 +17,29 @@ import pytest
 from PIL import Image
 
 from command_line import heed_interrupts
-from s2m_edge.checkpoint import load_model, read_header
+from networks import plain_u_net
+from s2m_edge import console
+from s2m_edge.checkpoint import load_model, network_spec, read_header
 from s2m_edge.cli.main import main
-from s2m_edge.targets.benchmark.peers import PEERS
-from s2m_edge.targets.benchmark.profile.blocks import BLOCKS, DECODER, DOWN, HEAD, OUTSIDE, RECEPTIVE, SPECTRAL, UNNAMED
-from s2m_edge.targets.benchmark.report import SCHEMA_PATH
-from s2m_edge.targets.benchmark.samples import SampleChoice
-from s2m_edge.targets.evaluation.evaluate import evaluate_samples
-from s2m_edge.targets.evaluation.predictors import checkpoint_predictor
+from s2m_edge.processor import features_text, processor_features
+from s2m_edge.targets.export import export_bundle
+from s2m_edge.targets.measure.benchmark.instruction_sets import find_instruction_set
+from s2m_edge.targets.measure.benchmark.older_processor import older_environment
+from s2m_edge.targets.measure.benchmark.profile.blocks import (
+    BLOCKS,
+    DECODER,
+    DOWN,
+    HEAD,
+    OUTSIDE,
+    RECEPTIVE,
+    SPECTRAL,
+    UNNAMED,
+)
+from s2m_edge.targets.measure.benchmark.report import SCHEMA_PATH
+from s2m_edge.targets.measure.benchmark.samples import SampleChoice
+from s2m_edge.targets.measure.evaluation.evaluate import evaluate_samples
+from s2m_edge.targets.measure.evaluation.predictors import network_predictor
+from s2m_edge.targets.registry import find_target
 from support import assert_one_line_error
 
 ROUNDS = 2
@@ -98,7 +114,7 @@ def test_size_load_time_and_memory_are_those_of_the_artifact(values, folder, sma
 
 def test_dice_is_that_of_an_evaluation_on_the_same_pictures(values, small_checkpoint):
     header = read_header(small_checkpoint)
-    predictor = checkpoint_predictor(load_model(small_checkpoint), header)
+    predictor = network_predictor(load_model(small_checkpoint), network_spec(header))
     evaluated = evaluate_samples(predictor, SampleChoice(domain="polyp").find())
     expected = statistics.fmean(image.figure("dice") for image in evaluated.images)
     for entry in values["contenders"]:
@@ -119,7 +135,8 @@ def test_a_profile_adds_up_and_knows_the_networks_blocks(values):
         assert stages[HEAD] == set()
         inside = profile["total_milliseconds"] - times[OUTSIDE]
         assert times.get(UNNAMED, 0.0) < 0.05 * inside, entry["title"]
-        assert max(times, key=lambda name: times[name] if name != OUTSIDE else 0) == RECEPTIVE
+        # Most of the arithmetic; on a busy machine another block may take longer once.
+        assert times[RECEPTIVE] > 0.15 * inside, entry["title"]
 
 
 def test_the_charts_and_the_page_show_the_run(values, folder):
@@ -135,6 +152,70 @@ def test_the_charts_and_the_page_show_the_run(values, folder):
     assert "](chart.png)" in page
     assert page.count("### ") == 0
     assert values["machine"]["line"] in page
+
+
+def test_the_header_says_what_the_processor_can_and_how_evenly_it_ran(values, folder):
+    features = values["machine"]["features"]
+    assert features is None or set(features) == processor_features()
+    assert values["ceiling"]["noise"] >= 0
+    page = (folder / "page.md").read_text()
+    assert f"instruction sets: {features_text()}" in page
+    assert "the same matrix product in every round spread by" in page.split("| contender")[0]
+
+
+def test_a_later_run_takes_the_bundles_compares_itself_and_keeps_standard_output_clean(
+    run, small_checkpoint, folder, values, tmp_path, monkeypatch
+):
+    """The quick form, too, with streams: one run for all of them."""
+    monkeypatch.setattr(console, "PLAIN_SECONDS", 0.0)
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps({**values, "machine": {**values["machine"], "processor": "another", "threads": 7}}))
+    kept, after = folder / "kept", tmp_path / "after.json"
+    options = ["-t", "openvino,onnx", "--threads", 1, "--quick", "--rounds", 2, "--throughput", "--compare", earlier]
+    page = tmp_path / "page.md"
+    code, out, err = run("benchmark", small_checkpoint, *options, "--out", kept, "--json", after, "--markdown", page)
+    assert code == 0, err
+    assert f"taken from {kept / 'bundles'}: openvino float32 matmul, onnx float32 matmul" in " ".join(err.split())
+    assert re.search(r"so far, about \d+:\d\d left", err)
+    assert "left" not in out.replace("left out", "")
+    assert "exported" not in out.split("Research use only")[0].replace("as the artifacts are exported", "")
+    now = json.loads(after.read_text())
+    jsonschema.validate(now, json.loads(SCHEMA_PATH.read_text()))
+    assert now["quick"] == [
+        "torch.compile (--compile)",
+        "other precisions (--precision all)",
+        "other lowerings (--spectral all)",
+    ]
+    for text in (out, page.read_text()):
+        assert "he quick form, without torch.compile" in text
+        assert "not the same as then: threads: 1 now, 7 then" in text
+        assert f"processor: {values['machine']['processor']} now, another then" in text
+        assert "images/s (streams)" in text
+        assert "x earlier" in text
+    for entry, before in zip(now["contenders"], values["contenders"], strict=True):
+        then, median = before["latency_milliseconds"]["median"], entry["latency_milliseconds"]["median"]
+        assert entry["ratio_to_earlier"] == pytest.approx(then / median)
+        assert entry["throughput"]["images_per_second"] > 0
+        assert entry["throughput"]["streams"] >= 1
+    assert now["contenders"][2]["throughput"]["how"] == "OpenVINO's own streams"
+    assert now["contenders"][3]["throughput"]["how"] == "processes"
+
+
+@pytest.mark.skipif("avx2" not in processor_features(), reason="limits are of x86")
+def test_limited_instruction_sets_are_obeyed_or_the_contender_is_left_out(small_checkpoint, folder, tmp_path):
+    options = ["-t", "openvino,onnx", "--threads", 1, "--rounds", 1, "--no-compile", "--cpu-isa", "avx2"]
+    values = benchmark(tmp_path, small_checkpoint, *options, "--out", folder / "kept")
+    jsonschema.validate(values, json.loads(SCHEMA_PATH.read_text()))
+    found = {entry["title"]: entry for entry in values["contenders"]}
+    assert values["settings"]["cpu_isa"] == "avx2"
+    assert found["PyTorch eager, NCHW"]["status"] == "executed"
+    assert found["openvino float32 matmul"]["status"] == "executed", found["openvino float32 matmul"]["reason"]
+    asks = found["onnx float32 matmul"]
+    if older_environment(find_instruction_set("avx2")):
+        assert asks["status"] == "executed", asks["reason"]
+    else:
+        assert asks["status"] == "not run"
+        assert "the runtime asks the processor" in asks["reason"]
 
 
 def test_given_bundles_are_taken_as_they_are(run, small_checkpoint, onnx_bundle, tmp_path, monkeypatch):
@@ -163,6 +244,9 @@ def test_given_bundles_are_taken_as_they_are(run, small_checkpoint, onnx_bundle,
         (("--chart", "chart.jpg"), ("chart.jpg", ".png or .svg")),
         (("--bundles", "taken"), ("taken is no bundle",)),
         (("--data", "taken"), ("taken", "split.csv")),
+        (("--cpu-isa", "mmx"), ("mmx", "sse42, avx2, avx512")),
+        (("--compare", "absent.json"), ("absent.json",)),
+        (("--compare", "file"), ("file", "--compare")),
     ],
 )
 def test_a_request_that_cannot_be_met_is_one_line_before_any_work(
@@ -202,17 +286,17 @@ def test_ctrl_c_ends_the_workers_and_exits_with_130(small_checkpoint, onnx_bundl
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
-@pytest.mark.slow
-def test_other_networks_are_measured_through_the_same_exporters(small_checkpoint, tmp_path):
-    options = ["-t", "openvino,onnx", "--spectral", "matmul", "--threads", 1, "--rounds", 1, "--no-compile", "--peers"]
-    values = benchmark(tmp_path, small_checkpoint, *options, "--out", tmp_path / "kept")
+def test_bundles_of_other_networks_take_part_as_what_they_are(small_checkpoint, polyp_images, tmp_path):
+    target, (network, spec) = find_target("onnx"), plain_u_net(64, 96)
+    export_bundle(target, network, spec, images=polyp_images[:2], out=tmp_path / "other")
+    options = ["--threads", 1, "--rounds", 1, "--no-compile", "--bundles", tmp_path / "other"]
+    values = benchmark(tmp_path, small_checkpoint, *options)
     jsonschema.validate(values, json.loads(SCHEMA_PATH.read_text()))
-    peers = [entry for entry in values["contenders"] if entry["kind"] == "peer"]
-    assert len(peers) == 2 * len(PEERS)
-    assert {entry["status"] for entry in peers} == {"executed"}
-    assert {entry["dice"] for entry in peers} == {None}
-    assert all("random weights" in values["networks"][peer.title]["weights"] for peer in PEERS)
-    assert values["networks"]["U-Net 31M"]["parameters"] == pytest.approx(31e6, rel=0.01)
+    (row,) = [entry for entry in values["contenders"] if entry["kind"] == "bundle"]
+    assert (row["network"], row["status"], row["dice"]) == (spec.name, "executed", None)
+    facts = values["networks"][spec.name]
+    assert (facts["height"], facts["width"]) == (64, 96)
+    assert facts["parameters"] == sum(value.numel() for value in network.parameters())
 
 
 @pytest.mark.slow

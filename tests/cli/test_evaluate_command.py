@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s2m_edge.checkpoint import load_model, read_header, save_checkpoint
-from s2m_edge.contract import DEFAULT_THRESHOLD
-from s2m_edge.imaging.read import read_image, read_mask
+from s2m_edge.checkpoint import BUNDLED_CHECKPOINTS, load_model, read_header, save_checkpoint
+from s2m_edge.deploy.spec import DEFAULT_THRESHOLD
+from s2m_edge.imaging.masks import read_mask
+from s2m_edge.imaging.read import read_image
 from s2m_edge.samples import sample_images, sample_mask
-from s2m_edge.targets.evaluation.metrics import DEFAULT_TOLERANCE
+from s2m_edge.targets.measure.evaluation.metrics import DEFAULT_TOLERANCE
 from support import assert_one_line_error, lively_network, metric_rows, write_image_folder
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -79,7 +82,7 @@ def test_a_bundle_has_its_checkpoints_figures_and_those_of_the_masks_it_predicts
         assert edge["metrics"][name]["mean"] == pytest.approx(figures["mean"], rel=2e-3), name
     assert 0.05 < reference["metrics"]["dice"]["mean"] < 0.95
     assert edge["model"]["verdict"] == "executed"
-    assert edge["model"]["artifact"]["sha256"]["s2mnet.onnx"]
+    assert edge["model"]["files"]["s2mnet.onnx"]
     assert edge["model"]["checkpoint"] == reference["model"]["checkpoint"]
     code, _, err = run(
         "predict", onnx_bundle, data / "images", "--threshold", THRESHOLD, "--out", tmp_path / "predictions"
@@ -141,7 +144,7 @@ def test_a_limit_and_another_tolerance_are_said(run, small_checkpoint, data, tmp
     assert (values["data"]["images"], values["data"]["images_in_split"]) == (2, 3)
     assert values["settings"]["surface_dice_tolerance_pixels"] == 500
     assert values["metrics"]["surface_dice"]["mean"] == 1  # nothing is farther than 500 pixels
-    assert values["model"]["size"] == 128
+    assert (values["model"]["height"], values["model"]["width"]) == (128, 128)
 
 
 def test_a_published_data_set_is_read_by_its_preset(run, small_checkpoint, data, elsewhere):
@@ -174,6 +177,95 @@ def test_recording_adds_the_figure_and_leaves_the_weights(run, small_checkpoint,
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.parametrize("named", ["polyp", "path"])
+def test_the_bundled_checkpoint_is_nobodys_to_record_in(run, data, named):
+    path = BUNDLED_CHECKPOINTS["polyp"]
+    before = path.read_bytes()
+    given = "polyp" if named == "polyp" else path
+    assert_one_line_error(*run("evaluate", given, "--data", data, "--record"), "bundled checkpoint", "Copy it first")
+    assert path.read_bytes() == before
+
+
+def test_figures_are_not_recorded_in_a_file_that_was_changed_meanwhile(
+    run, small_checkpoint, data, tmp_path, monkeypatch
+):
+    import s2m_edge.targets.measure.evaluation.evaluate as evaluation
+
+    path = tmp_path / "copy.safetensors"
+    shutil.copyfile(small_checkpoint, path)
+    other = lively_network(seed=1)
+    honest = evaluation.evaluate_samples
+
+    def swapped(*arguments):
+        save_checkpoint(path, other, {})
+        return honest(*arguments)
+
+    monkeypatch.setattr(evaluation, "evaluate_samples", swapped)
+    assert_one_line_error(*run("evaluate", path, "--data", data, "--record", "--out", tmp_path / "r"), "was changed")
+    assert read_header(path).provenance == {}
+    assert not (tmp_path / "r").exists()
+
+
+def test_nothing_is_recorded_without_its_report(run, small_checkpoint, data, tmp_path, monkeypatch):
+    import s2m_edge.targets.measure.evaluation.report as report
+
+    path = tmp_path / "copy.safetensors"
+    shutil.copyfile(small_checkpoint, path)
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "r"))
+
+    monkeypatch.setattr(report, "write_json", full)
+    result = run("evaluate", path, "--data", data, "--record", "--out", tmp_path / "r")
+    assert_one_line_error(*result, "the disk is full")
+    assert "Dice" in result[1], "the figures are printed all the same"
+    assert path.read_bytes() == before
+
+
+def test_recording_behind_a_link_leaves_the_link(run, small_checkpoint, data, tmp_path):
+    path, link = tmp_path / "copy.safetensors", tmp_path / "link.safetensors"
+    shutil.copyfile(small_checkpoint, path)
+    link.symlink_to(path)
+    assert run("evaluate", link, "--data", data, "--record")[0] == 0
+    assert link.is_symlink()
+    assert read_header(path).provenance["test_images"] == 3
+
+
+def test_all_images_need_no_split(run, small_checkpoint, data):
+    arguments = ("evaluate", small_checkpoint, "--data", data, "--json")
+    by_split = json.loads(run(*arguments)[1])
+    (data / "split.csv").unlink()
+    code, out, err = run(*arguments, "--all-images")
+    assert code == 0, err
+    values = json.loads(out)
+    assert values["data"] == {"name": "polyps", "split": "all", "images": 3, "images_in_split": 3}
+    assert values["metrics"] == by_split["metrics"]
+    assert (Path("evaluation") / "small-all" / "metrics.json").is_file()
+    (data / "masks" / f"{sample_images('polyp')[1].stem}.png").unlink()
+    assert_one_line_error(*run(*arguments, "--all-images"), sample_images("polyp")[1].stem, "has no mask")
+
+
+def test_pictures_and_classes_of_any_name_are_scored_and_reported(run, data, tmp_path):
+    named = os.fsdecode(b"[bold] \xff\x1b[2J")
+    image, mask = sample_images("polyp")[0], sample_mask(sample_images("polyp")[0])
+    (data / "images" / f"{named}{image.suffix}").write_bytes(image.read_bytes())
+    (data / "masks" / f"{named}{mask.suffix}").write_bytes(mask.read_bytes())
+    (data / "split.csv").unlink()
+    path = tmp_path / "[bold].safetensors"
+    save_checkpoint(path, lively_network(), {"class_names": ["[/]"]})
+    for folder in ("images", "masks"):
+        (data / "test" / folder).mkdir(parents=True)
+        for file in (data / folder).iterdir():
+            shutil.move(file, data / "test" / folder / file.name)
+    code, out, err = run("evaluate", path, "--data", data)
+    assert code == 0, err
+    assert "\x1b" not in out + err
+    report = Path("evaluation") / "[bold]-test"
+    assert "[bold] \\udcff\\x1b" in (report / "metrics.csv").read_text(encoding="utf-8")
+    assert named in [entry["image"] for entry in json.loads((report / "metrics.json").read_text())["worst"]]
+
+
 def test_recording_of_several_classes_names_each(run, three_classes, data, tmp_path):
     path = tmp_path / "copy.safetensors"
     shutil.copyfile(three_classes, path)
@@ -183,7 +275,9 @@ def test_recording_of_several_classes_names_each(run, three_classes, data, tmp_p
     assert set(read_header(path).provenance["test_dice_per_class"]) == {"ventricle", "muscle"}
 
 
-@pytest.mark.parametrize("options", [("--limit", 1), ("--size", 128), ("--threshold", 0.3)], ids=lambda it: it[0])
+@pytest.mark.parametrize(
+    "options", [("--limit", 1), ("--size", 128), ("--threshold", 0.3), ("--all-images",)], ids=lambda it: it[0]
+)
 def test_only_the_checkpoints_own_figure_on_the_whole_split_is_recorded(run, small_checkpoint, data, options):
     before = small_checkpoint.read_bytes()
     assert_one_line_error(*run("evaluate", small_checkpoint, "--data", data, "--record", *options), "--record")
@@ -214,8 +308,8 @@ def test_a_checkpoint_is_scored_on_a_gpu_in_full_float32(run, small_checkpoint, 
     """Of a GPU that is not there: the network is sent to it, and what it computes is seen on the CPU."""
     import torch
 
-    from s2m_edge.model import S2MNet
-    from s2m_edge.targets.evaluation import predictors
+    from s2m_edge.network.model import S2MNet
+    from s2m_edge.targets.measure.evaluation import predictors
 
     sent, precisions, honest = [], [], predictors.reference_logits
 
@@ -265,7 +359,7 @@ def crop_middle_mask(data: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "options", "words"),
     [
-        (lambda data: (data / "split.csv").unlink(), (), ("has no split.csv", "--data")),
+        (lambda data: (data / "split.csv").unlink(), (), ("has no split.csv", "stem,split", "--all-images")),
         (lambda data: None, ("--split", "exam"), ("'exam'", "train, val, test")),
         (lambda data: None, ("--preset", "none"), ("preset", "none")),
         (damage_middle_image, (), (sample_images("polyp")[1].name, "cannot be read")),
@@ -297,6 +391,13 @@ def test_what_is_no_model_or_no_place_is_refused(run, small_checkpoint, three_cl
     assert_one_line_error(*run("evaluate", data / "split.csv", "--data", data), "not a readable safetensors file")
     occupied = run("evaluate", small_checkpoint, "--data", data, "--out", data)
     assert_one_line_error(*occupied, "is not an evaluation", "--out")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for name in ("metrics.json", "weights.pt", "notes.txt"):
+        (kept / name).write_text("{}")
+    another = run("evaluate", small_checkpoint, "--data", data, "--out", kept)
+    assert_one_line_error(*another, "is not an evaluation", "metrics.json", "Move that file")
+    assert len(list(kept.iterdir())) == 3
     under_a_file = run("evaluate", small_checkpoint, "--data", data, "--out", data / "split.csv" / "report")
     assert_one_line_error(*under_a_file, "cannot be written", "--out")
     several = run("evaluate", three_classes, "--data", data, "--threshold", 0.4)
@@ -305,7 +406,7 @@ def test_what_is_no_model_or_no_place_is_refused(run, small_checkpoint, three_cl
 
 
 def test_an_interrupt_leaves_nothing(run, small_checkpoint, data, elsewhere, monkeypatch):
-    from s2m_edge.targets.evaluation import evaluate
+    from s2m_edge.targets.measure.evaluation import evaluate
 
     honest, calls = evaluate.measure, []
 
@@ -326,7 +427,7 @@ def test_an_interrupt_leaves_nothing(run, small_checkpoint, data, elsewhere, mon
 
 
 def test_an_interrupt_while_the_report_is_written_leaves_nothing(run, small_checkpoint, data, tmp_path, monkeypatch):
-    from s2m_edge.targets.evaluation import report
+    from s2m_edge.targets.measure.evaluation import report
 
     def interrupted(*_):
         raise KeyboardInterrupt

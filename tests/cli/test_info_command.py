@@ -19,7 +19,7 @@ def rows(run: Run, small_checkpoint: Path, tmp_path: Path):
         path = tmp_path / "trained.safetensors"
         shutil.copy(small_checkpoint, path)
         record_provenance(path, provenance)
-        code, out, err = run("info", path)
+        code, out, err = run("info", path, "--all")
         assert code == 0, err
         words = [line.split(maxsplit=1) for line in out.splitlines() if not line.startswith(" ")]
         return [(name, rest[0].strip() if rest else "") for name, *rest in words]
@@ -50,3 +50,42 @@ def test_values_are_words_and_not_python(rows):
     assert found["provenance.class_names"] == "polyp, fold"
     assert found["provenance.windows"] == "no"
     assert found["provenance.licence"] == found["provenance.nothing"] == "none"
+
+
+def test_ten_lines_say_what_matters_and_all_says_the_rest(run: Run, onnx_bundle: Path):
+    for given, words in (
+        (
+            "vessel",
+            [
+                "checkpoint",
+                "256 x 256, classes: vessel",
+                "CHASE_DB1",
+                "test window 0.8",
+                "8 images",
+                "Not a medical device",
+            ],
+        ),
+        (
+            onnx_bundle,
+            ["bundle", "onnx, float32, spectral filter: matmul", "passed, executed, largest error", "96 x 96"],
+        ),
+    ):
+        code, out, err = run("info", given)
+        assert code == 0
+        assert len(out.splitlines()) <= 10
+        assert "--all" in err
+        for word in words:
+            assert word in out
+        assert len(run("info", given, "--all")[1].splitlines()) > 20
+
+
+def test_a_row_in_a_pipe_is_one_line_however_long_its_path_is(
+    run: Run, small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("COLUMNS")
+    folder = tmp_path / ("deep" * 30) / ("deeper" * 30)
+    folder.mkdir(parents=True)
+    path = Path(shutil.copy(small_checkpoint, folder))
+    code, out, _ = run("info", path)
+    assert code == 0
+    assert any(line.split() == ["checkpoint", str(path)] for line in out.splitlines())

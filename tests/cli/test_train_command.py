@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -65,18 +66,20 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(run, folder: Path, tmp
     code, err = interrupt_in_the_second_epoch(run, folder, place)
     assert code == 130
     assert f"s2m-edge train --resume --out {place}" in " ".join(err.split())
-    code, out, err = run("train", "--resume", "--out", place, "--accelerator", "cpu")
+    code, out, err = run("train", "--resume", "--out", place, "--accelerator", "cpu", "--json")
     assert code == 0, err
     assert "epoch 2/2" in err
     assert "epoch 1/2" not in err
-    assert "best validation Dice" in out
-    assert (place / "phase-1" / "best.safetensors").is_file()
+    found = json.loads(out)
+    assert (found["run"], found["checkpoint"]) == (str(place), str(place / "phase-1" / "best.safetensors"))
+    assert 0 <= found["validation_dice"] <= 1
+    assert Path(found["checkpoint"]).is_file()
 
 
 def test_a_resumed_run_keeps_its_precision(run, folder: Path, tmp_path: Path):
     import torch
 
-    from s2m_edge.blocks import ConvNorm
+    from s2m_edge.network.blocks import ConvNorm
 
     place = tmp_path / "run"
     assert interrupt_in_the_second_epoch(run, folder, place, "--precision", "bf16-mixed")[0] == 130
@@ -100,7 +103,7 @@ def test_a_resumed_run_keeps_its_precision(run, folder: Path, tmp_path: Path):
 
 
 def test_a_resumed_run_stays_compiled_or_not(run, folder: Path, tmp_path: Path):
-    from s2m_edge.model import S2MNet
+    from s2m_edge.network.model import S2MNet
 
     place = tmp_path / "run"
     compiled: list[S2MNet] = []

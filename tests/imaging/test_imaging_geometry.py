@@ -29,20 +29,20 @@ def test_the_resize_rule_is_antialiased_bilinear_with_half_pixel_centres(sizes):
 
 def test_a_picture_of_the_networks_size_is_taken_as_it_is():
     image = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    assert np.array_equal(fit_to_network(image, Preprocessing(size=96)), image)
+    assert np.array_equal(fit_to_network(image, Preprocessing(96, 96)), image)
 
 
 def test_grey_networks_get_the_luma():
     image = np.zeros((96, 96, 3), np.uint8)
     image[..., 1] = 200
-    fitted = fit_to_network(image, Preprocessing(size=96, channels=1))
+    fitted = fit_to_network(image, Preprocessing(96, 96, channels=1))
     assert fitted.shape == (96, 96, 1)
     assert np.unique(fitted).tolist() == [117]  # 0.587 * 200 = 117.4
 
 
 def test_normalising_applies_scale_mean_and_deviation_per_channel():
     fitted = np.full((96, 96, 3), 255, np.uint8)
-    given = Preprocessing(size=96, mean=(0.5, 0.25, 0.0), standard_deviation=(0.5, 1.0, 2.0))
+    given = Preprocessing(96, 96, mean=(0.5, 0.25, 0.0), standard_deviation=(0.5, 1.0, 2.0))
     values = normalise(fitted, given)
     assert values.shape == (1, 3, 96, 96)
     assert values.dtype == np.float32

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from s2m_edge.contract import default_classes
+from s2m_edge.imaging.classes import default_classes
 from s2m_edge.imaging.overlay import draw_overlay, mask_picture, outline
 
 
@@ -39,6 +40,18 @@ def test_the_notice_fits_even_a_narrow_picture():
     assert drawn.shape[1] == 96
     assert (drawn[60:, :93] > 200).any()
     assert (drawn[60:, 93:] < 60).all()  # nothing runs into the right edge
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (352, 352), (2000, 3000), (100, 4000), (4000, 100)])
+def test_the_notice_is_as_large_on_a_screen_whatever_the_pictures_size(shape: tuple[int, int]):
+    """Its smallest letters, of a picture that fills a window of 800 pixels, have eight of them or more."""
+    height, width = shape
+    image = np.zeros((height, width, 3), np.uint8)
+    drawn = np.asarray(draw_overlay(image, np.zeros(shape, np.uint8), default_classes(1), "onnx, float32, on the CPU"))
+    lit = np.flatnonzero((drawn[height:] > 160).any(axis=(1, 2)))
+    first_line = np.split(lit, np.flatnonzero(np.diff(lit) > 1) + 1)[0]
+    assert len(first_line) >= max(8, 8 * max(shape) / 800)
+    assert not (drawn[height:, -3:] > 60).any(), "nothing runs into the right edge"
 
 
 def test_masks_are_black_and_white_for_one_class_and_labels_for_more():

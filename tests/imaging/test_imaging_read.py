@@ -12,9 +12,11 @@ from pydicom import uid
 from pydicom.dataset import FileDataset, FileMetaDataset
 
 from s2m_edge.errors import ImageError
-from s2m_edge.imaging.read import list_images, read_image
+from s2m_edge.imaging.folders import list_images
+from s2m_edge.imaging.read import read_image
 
 # Not square and not symmetric, so that a transposed or mirrored axis shows.
+LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # stored as DICOM's axial slices lie: left, back, head
 RAMP = np.add.outer(np.arange(20) * 5, np.arange(30) * 2).astype(np.uint8)
 
 
@@ -59,7 +61,7 @@ def test_exif_orientation_is_respected(tmp_path: Path):
 
 def test_a_nifti_volume_gives_its_middle_slice_or_the_one_asked_for(tmp_path: Path):
     volume = np.stack([RAMP.T * (index + 1.0) for index in range(3)], axis=2)
-    nibabel.save(nibabel.Nifti1Image(volume.astype(np.float32), np.eye(4)), tmp_path / "scan.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(volume.astype(np.float32), LPS), tmp_path / "scan.nii.gz")
     stretched = np.floor(RAMP * (255 / RAMP.max()) + 0.5).astype(np.uint8)
     assert np.array_equal(read_image(tmp_path / "scan.nii.gz")[..., 0], stretched)
     assert read_image(tmp_path / "scan.nii.gz", 0).shape == (20, 30, 3)

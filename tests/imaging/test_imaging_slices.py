@@ -21,6 +21,8 @@ def write_dicom_header(path: Path, frames: int | None) -> None:
     meta.MediaStorageSOPClassUID = uid.SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = uid.generate_uid()
     data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    data.SOPClassUID, data.Rows, data.Columns = meta.MediaStorageSOPClassUID, 8, 9
+    data.PixelData = b"\0" * 72 * (frames or 1)
     if frames is not None:
         data.NumberOfFrames = frames
     data.save_as(path, enforce_file_format=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from s2m_edge import load_model
 from s2m_edge.checkpoint import (
     BUNDLED_CHECKPOINTS,
     ResampledFilterWarning,
-    bundled_with_hash,
+    bundled_with_weights,
     locate_checkpoint,
+    network_spec,
     quantized_counterpart,
     read_header,
     save_checkpoint,
@@ -48,8 +50,8 @@ def test_a_bundled_checkpoint_is_found_by_name_small_and_honest_about_itself(nam
 
 
 def test_a_bundled_checkpoint_is_recognised_by_its_hash_and_no_other_is(small_checkpoint: Path):
-    assert bundled_with_hash(read_header("polyp").sha256) == BUNDLED_CHECKPOINTS["polyp"]
-    assert bundled_with_hash(read_header(small_checkpoint).sha256) is None
+    assert bundled_with_weights(read_header("polyp").weights_sha256) == BUNDLED_CHECKPOINTS["polyp"]
+    assert bundled_with_weights(read_header(small_checkpoint).weights_sha256) is None
 
 
 def test_polyps_are_the_default_and_a_file_comes_before_a_name(
@@ -168,7 +170,21 @@ def test_every_bundled_network_has_an_int8_form_that_knows_where_it_comes_from(n
     assert header.quantization is not None
     assert header.path.stat().st_size < 6_000_000
     assert quantized_counterpart(whole) == header.path
-    assert header.provenance["float"]["sha256"] == whole.sha256
+    assert header.provenance["float"]["weights_sha256"] == whole.weights_sha256
     assert header.provenance["calibration"]["count"] >= 8
     assert all(entry["images"] for entry in header.provenance["calibration"]["coverage"])
     assert header.config == whole.config
+
+
+def test_a_file_whose_name_is_no_text_is_refused_with_its_remedy(small_checkpoint: Path, tmp_path: Path):
+    """safetensors opens no such path."""
+    path = tmp_path / os.fsdecode(b"x\xff.safetensors")
+    path.write_bytes(small_checkpoint.read_bytes())
+    with pytest.raises(CheckpointError, match=r"x\\udcff.safetensors has a name that is no UTF-8.*Rename"):
+        read_header(path)
+
+
+def test_what_a_file_is_called_moves_no_terminal(small_checkpoint: Path, tmp_path: Path):
+    path = tmp_path / "x\x1b[2J.safetensors"
+    path.write_bytes(small_checkpoint.read_bytes())
+    assert network_spec(read_header(path)).file == r"x\x1b[2J.safetensors"

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from s2m_edge import S2MNet, S2MNetConfig
-from s2m_edge.blocks import initial_filter
+from s2m_edge.deploy.activation import probabilities_from_logits
 from s2m_edge.errors import ConfigurationError
-from s2m_edge.model import count_parameters, probabilities_from_logits
+from s2m_edge.network.blocks import initial_filter
+from s2m_edge.network.model import count_parameters
 
 
 @pytest.mark.parametrize(

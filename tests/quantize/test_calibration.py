@@ -9,17 +9,17 @@ import torch
 
 from s2m_edge.imaging.preprocess import fit_to_network
 from s2m_edge.imaging.read import read_image
+from s2m_edge.network.fake_quantized import ActivationQuantizer, activation_quantizers, quantized_network
+from s2m_edge.network.fake_quantized.layers import quantized_convolutions
+from s2m_edge.network.fake_quantized.network import set_blocks
 from s2m_edge.quantize.calibrate import calibrate, histogram_observer, observed_range
 from s2m_edge.quantize.correct import correct_biases
-from s2m_edge.quantized import ActivationQuantizer, activation_quantizers, quantized_network
-from s2m_edge.quantized.layers import quantized_convolutions
-from s2m_edge.quantized.network import set_blocks
-from s2m_edge.targets.bundle import preprocessing_for
+from support import network_preprocessing
 
 
 @pytest.fixture(scope="module")
 def pictures(polyp_images, small_model) -> list[torch.Tensor]:
-    preprocessing = preprocessing_for(small_model.config)
+    preprocessing = network_preprocessing(small_model)
     fitted = [fit_to_network(read_image(path), preprocessing) for path in polyp_images[:6]]
     return [torch.from_numpy(picture).permute(2, 0, 1).float() / 255.0 for picture in fitted]
 

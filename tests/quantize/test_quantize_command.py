@@ -55,7 +55,7 @@ def test_calibration_writes_a_checkpoint_with_its_provenance(run, data, small_ch
     assert all(len(digest) == 64 for digest in calibration["sha256"].values())
     assert calibration["coverage"][0]["images"] == TRAINING
     assert 0.05 < calibration["coverage"][0]["pixels"] < 0.5
-    assert header.provenance["float"]["sha256"] == read_header(small_checkpoint).sha256
+    assert header.provenance["float"]["weights_sha256"] == read_header(small_checkpoint).weights_sha256
     picture = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         moved = (load_model(out)(picture) - load_model(small_checkpoint)(picture)).abs()
@@ -180,3 +180,19 @@ def test_images_that_ranges_cannot_come_from_are_refused(data, small_model, tmp_
         read_calibration_set(folder, small_model.config)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_fine_tuning_that_was_not_started_takes_only_its_own_file_with_it(tmp_path):
+    from s2m_edge.cli.quantize import _remove_unstarted
+    from s2m_edge.quantize.finetune import RUN_FILE
+
+    for kept in ("notes.txt", None):
+        folder = tmp_path / f"{kept}.run"
+        folder.mkdir()
+        (folder / RUN_FILE).write_text("{}")
+        if kept is not None:
+            (folder / kept).write_text("years of work")
+        _remove_unstarted(folder)
+        assert not (folder / RUN_FILE).exists()
+        assert folder.exists() == (kept is not None)
+    assert (tmp_path / "notes.txt.run" / "notes.txt").read_text() == "years of work"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from s2m_edge.checkpoint import load_model, read_header
-from s2m_edge.model import S2MNet
+from s2m_edge.checkpoint import load_model, network_spec, read_header
+from s2m_edge.network.model import S2MNet
 from s2m_edge.targets.export import ExportResult, export_bundle
 from s2m_edge.targets.registry import Target
 
@@ -37,7 +37,7 @@ def exported(small_models, small_checkpoints, polyp_images: list[Path], tmp_path
             made[key] = export_bundle(
                 target,
                 small_models[quantized],
-                read_header(small_checkpoints[quantized]),
+                network_spec(read_header(small_checkpoints[quantized])),
                 precision=precision,  # type: ignore[arg-type]
                 spectral=spectral,  # type: ignore[arg-type]
                 images=polyp_images[:4],

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from s2m_edge.checkpoint import bundled_with_hash, load_model, read_header
+from s2m_edge.checkpoint import bundled_with_weights, load_model, network_spec, read_header
+from s2m_edge.deploy.bundle import open_bundle
 from s2m_edge.samples import sample_images
-from s2m_edge.targets.bundle import open_bundle
 from s2m_edge.targets.export import export_bundle
 from s2m_edge.targets.registry import TARGETS
 
@@ -40,13 +40,19 @@ def test_the_bundled_checkpoint_keeps_its_gate_on_real_pictures(
     evaluated = target.name == "coreml" and spectral != target.default_lowering
     images = target.take_for_gate(polyp_images[:4] if evaluated else polyp_images)
     result = export_bundle(
-        target, model, read_header(), precision=precision, spectral=spectral, images=images, out=tmp_path / "bundle"
+        target,
+        model,
+        network_spec(read_header()),
+        precision=precision,
+        spectral=spectral,
+        images=images,
+        out=tmp_path / "bundle",
     )
     assert len(result.parity.images) == len(images)
     assert result.parity.passed
     # A network that answers "nothing" everywhere would agree with itself too.
     assert sum(image.mask_fraction > 0.005 for image in result.parity.images) >= len(images) / 2
-    assert open_bundle(tmp_path / "bundle").contract.preprocessing.size == 352
+    assert open_bundle(tmp_path / "bundle").contract.preprocessing.title == "352 x 352"
 
 
 @pytest.mark.parametrize("name", ["vessel", "left-ventricle"])
@@ -60,7 +66,7 @@ def test_the_other_bundled_checkpoints_keep_it_too(name: str, target, tmp_path: 
     result = export_bundle(
         target,
         load_model(name),
-        header,
+        network_spec(header),
         precision="float32",
         spectral=target.default_lowering,
         images=pictures,
@@ -70,4 +76,4 @@ def test_the_other_bundled_checkpoints_keep_it_too(name: str, target, tmp_path: 
     assert all(image.mask_fraction > 0.005 for image in result.parity.images), "an empty mask agrees with anything"
     contract = open_bundle(tmp_path / "bundle").contract
     assert contract.preprocessing.channels == (1 if name == "left-ventricle" else 3)
-    assert bundled_with_hash(contract.values["checkpoint"]["sha256"]) == header.path
+    assert bundled_with_weights(contract.weights_sha256) == header.path

@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from s2m_edge.checkpoint import load_model
+from s2m_edge.deploy.bundle import open_bundle
 from s2m_edge.errors import CapabilityError
-from s2m_edge.quantized.layers import quantized_convolutions
-from s2m_edge.targets.bundle import open_bundle
+from s2m_edge.network.fake_quantized.layers import quantized_convolutions
+from s2m_edge.targets.opening import open_runner
 from s2m_edge.targets.openvino.run import OpenVINORunner
 from s2m_edge.targets.registry import TARGETS, find_target
+from support import lowering_request
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def convolutions(small_models) -> int:
 
 
 def test_openvino_executes_every_quantized_convolution_in_eight_bits(exported, convolutions):
-    runner = open_bundle(exported(find_target("openvino"), "int8", "matmul").folder).open_runner()
+    runner = open_runner(open_bundle(exported(find_target("openvino"), "int8", "matmul").folder))
     assert isinstance(runner, OpenVINORunner)
     kinds = Counter()
     for node in runner.compiled.get_runtime_model().get_ops():
@@ -59,7 +61,7 @@ def test_executorch_delegates_the_whole_int8_network_at_once(exported):
 
 
 def test_core_ml_stores_int8_weights_and_rounds_activations(exported, convolutions):
-    runner = open_bundle(exported(find_target("coreml"), "int8", "matmul").folder).open_runner()
+    runner = open_runner(open_bundle(exported(find_target("coreml"), "int8", "matmul").folder))
     kinds = runner.observations()["operation_kinds"]
     assert kinds["constexpr_affine_dequantize"] == convolutions
     assert kinds["quantize"] > 100
@@ -76,19 +78,15 @@ def test_int8_is_smaller_and_every_target_gives_nearly_the_fake_quantized_answer
 
 
 def test_a_float_network_is_no_int8_and_the_other_way_round(small_models, tmp_path):
-    from s2m_edge.targets.base import LoweringRequest
-    from s2m_edge.targets.bundle import preprocessing_for
-
-    preprocessing = preprocessing_for(small_models[False].config)
     exporter = find_target("onnx").make_exporter()
     with pytest.raises(CapabilityError, match="s2m-edge quantize"):
-        exporter.export(LoweringRequest(small_models[False], "int8", "matmul", preprocessing), tmp_path)
+        exporter.export(lowering_request(small_models[False], "int8"), tmp_path)
     with pytest.raises(CapabilityError, match="--precision int8"):
-        exporter.export(LoweringRequest(small_models[True], "float32", "matmul", preprocessing), tmp_path)
+        exporter.export(lowering_request(small_models[True]), tmp_path)
 
 
 def test_the_graph_handed_to_backends_computes_what_the_fake_quantized_network_does(small_quantized_checkpoint):
-    from s2m_edge.quantized.lower import with_integer_operations
+    from s2m_edge.network.fake_quantized.lower import with_integer_operations
 
     network = load_model(small_quantized_checkpoint)
     image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(5))
@@ -99,7 +97,7 @@ def test_the_graph_handed_to_backends_computes_what_the_fake_quantized_network_d
 
 
 def test_the_compact_spectral_branch_is_the_filter(small_models):
-    from s2m_edge.blocks import SpectralBranch
+    from s2m_edge.network.blocks import SpectralBranch
     from s2m_edge.targets.rewrites.compact_spectral import CompactSpectralBranch
 
     branches = [module for module in small_models[False].modules() if isinstance(module, SpectralBranch)]
@@ -107,4 +105,4 @@ def test_the_compact_spectral_branch_is_the_filter(small_models):
     for branch, length in zip(branches, (48, 24, 12, 6, 3), strict=True):
         x = torch.randn(2, branch.filter.shape[0], length, length, generator=generator)
         with torch.inference_mode():
-            assert torch.allclose(CompactSpectralBranch(branch, length)(x), branch(x), atol=1e-4)
+            assert torch.allclose(CompactSpectralBranch(branch, length, length)(x), branch(x), atol=1e-4)

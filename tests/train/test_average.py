@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from command_line import Run
 from s2m_edge.checkpoint import load_model, read_header, save_checkpoint
 from s2m_edge.errors import CheckpointError, ConfigurationError
-from s2m_edge.model import S2MNet
+from s2m_edge.network.model import S2MNet
 from s2m_edge.train.average import VARIANCE, Share, average_checkpoints
 from support import assert_one_line_error, lively_network
 
@@ -128,7 +129,10 @@ def test_the_command_averages_evenly_unless_factors_are_given(run: Run, trained:
     assert code == 0
     assert read_header(out).sha256[:16] in printed
     assert [term["factor"] for term in read_header(out).provenance["phases"][-1]["of"]] == [0.5, 0.5]
-    assert run("average", first, second, "--factors", "0.25,0.75", "--out", out)[0] == 0
+    code, printed, _ = run("average", first, second, "--factors", "0.25,0.75", "--out", out, "--json")
+    assert code == 0
+    found = {"file": str(out), "sha256": read_header(out).sha256, "checkpoints": 2, "factors": [0.25, 0.75]}
+    assert json.loads(printed) == found
     assert [term["factor"] for term in read_header(out).provenance["phases"][-1]["of"]] == [0.25, 0.75]
 
 
@@ -138,7 +142,7 @@ def test_the_command_averages_evenly_unless_factors_are_given(run: Run, trained:
         (["--factors", "1"], "1 factors for 2 checkpoints"),
         (["--factors", "one,two"], "no list of numbers"),
         (["--factors", "0.5,0.6"], "sum to 1.1"),
-        (["--factors", "inf,-inf"], "sum to nan"),
+        (["--factors", "inf,-inf"], "holds no finite number"),
         (["--size", "100"], "100"),
     ],
 )

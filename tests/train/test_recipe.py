@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from s2m_edge.config import S2MNetConfig
 from s2m_edge.errors import ConfigurationError
+from s2m_edge.imaging.intensity import Intensity
+from s2m_edge.network.config import S2MNetConfig
 from s2m_edge.train.recipe import (
     Phase,
     parse_phase,
@@ -20,11 +22,14 @@ from s2m_edge.train.recipe import (
 SOUND = "title: T\nclass_names: [a]\nphases:\n  - {size: 96, epochs: 1, batch_size: 1, learning_rate: 0.001}\n"
 
 
-def test_the_seven_recipes_are_there():
-    assert set(recipe_names()) == {"polyp", "vessel", "cardiac", "skin", "surgical", "ultrasound", "gland"}
+STUDENTS = ("polyp", "vessel", "cardiac", "skin", "surgical", "ultrasound", "gland")
 
 
-@pytest.mark.parametrize("name", ["polyp", "vessel", "cardiac", "skin", "surgical", "ultrasound", "gland"])
+def test_the_seven_recipes_and_the_teachers_are_there():
+    assert set(recipe_names()) == {*STUDENTS, "polyp-taught", "teacher-polyp"}
+
+
+@pytest.mark.parametrize("name", STUDENTS)
 def test_a_recipe_names_a_network_that_exists(name):
     recipe = read_recipe(name)
     assert recipe.name == name
@@ -41,6 +46,9 @@ def test_several_classes_have_a_background():
 def test_a_recipe_survives_json():
     recipe = read_recipe("vessel")
     assert recipe_from_values(recipe.to_dict(), "memory") == recipe
+    assert recipe.intensity == Intensity()
+    deep = replace(recipe, intensity=Intensity("window", -200, 300, "volume"))
+    assert recipe_from_values(deep.to_dict(), "memory") == deep
 
 
 def test_a_file_of_ones_own(tmp_path: Path):
@@ -57,6 +65,8 @@ def test_a_file_of_ones_own(tmp_path: Path):
         (SOUND.replace("epochs: 1", "epochs: many"), "'many' is not of type 'integer'"),
         (SOUND + "lose: masl\n", "'lose' was unexpected"),
         (SOUND + "loss: hinge\n", "hinge"),
+        (SOUND + "intensity: {rule: window, low: 0}\n", "intensity"),
+        (SOUND + "intensity: {rule: window, low: 3, high: 2}\n", "low 3.0 and high 2.0"),
         (SOUND.replace("class_names: [a]", "class_names: []"), "class_names"),
         ("title: [", "cannot be read as YAML"),
         ("- a\n- b\n", "is no recipe"),

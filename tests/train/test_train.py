@@ -11,7 +11,8 @@ from PIL import Image
 
 from s2m_edge.errors import ImageError
 from s2m_edge.train.data.folders import list_samples, read_binary_mask, read_labels
-from s2m_edge.train.data.module import ImageFolderData, load_samples
+from s2m_edge.train.data.items import load_samples
+from s2m_edge.train.data.module import ImageFolderData
 from support import write_sample_folder
 
 

@@ -95,6 +95,8 @@ AUGMENTATIONS: Mapping[str, Augmentation] = {
     ),
     # A patch is a crop already, and a hole of one would cut vessels that the mask still has.
     "vessel": Augmentation(affine=0.8, rotation=180, zoom=0.2, jitter=(0.15, 0.15, 0.1, 0.01)),
+    # For networks that have seen other pictures before, in short trainings: any turn, but neither holes nor crops.
+    "turned": Augmentation(affine=0.8, rotation=180, zoom=0.3, shift=0.1, jitter=(0.3, 0.3, 0.2, 0.02)),
     # What the first bundled checkpoint was trained with.
     "first": Augmentation(affine=0.8, rotation=180, zoom=0.25, gamma=(0.7, 1.5), gain=0.2, offset=0.1),
 }

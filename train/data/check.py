@@ -5,25 +5,29 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s2m_edge.errors import ConfigurationError, ImageError
+from s2m_edge import interrupts
+from s2m_edge.errors import ConfigurationError, ImageError, S2MEdgeError, in_one_line
+from s2m_edge.imaging.folders import PICTURE_SUFFIXES
+from s2m_edge.imaging.masks import orientation
 from s2m_edge.train.data.folders import SPLITS, scan_folder
 from s2m_edge.train.data.layouts import scan_dataset
 from s2m_edge.train.data.reading import read_sample_image, read_sample_labels
-from s2m_edge.train.data.sample import UNSPLIT, Listing, Sample
+from s2m_edge.train.data.sample import UNSPLIT, Labelling, Listing, Sample
 from s2m_edge.train.data.values import Severity, judge_values
 from s2m_edge.train.data.volumes import read_label_file
 
 Update = Callable[[str, int, int], None]
 Kind = Literal[
     "unreadable", "missing mask", "missing image", "size", "labels", "duplicate", "case on two sides", "split",
-    "empty mask", "not listed", "published without truth", "cases unknown",
+    "empty mask", "not listed", "published without truth", "cases unknown", "same name", "orientation",
 ]  # fmt: skip
 
 
@@ -90,6 +94,7 @@ def check_dataset(
     classes: int | None = None,
     case_pattern: str | None = None,
     update: Update | None = None,
+    labelling: Labelling | None = None,
 ) -> DataReport:
     """Read everything and report what is wrong.
 
@@ -97,6 +102,7 @@ def check_dataset(
         folder: an image folder, or with `preset` a published data set.
         classes: of the network; the preset's, or one, by default.
         case_pattern: a regular expression whose match within a stem names the patient, for folders that name none.
+        labelling: of the masks, instead of the preset's.
 
     Raises:
         ImageError: the folder is not there or has no such layout.
@@ -119,7 +125,7 @@ def check_dataset(
     inspection = _Inspection(folder, count, _case_rule(case_pattern))
     for done, (split, sample) in enumerate(listing):
         tell(sample.stem, done, len(listing))
-        inspection.inspect(split, sample)
+        inspection.inspect(split, sample if labelling is None else replace(sample, labelling=labelling))
     findings = [*_listing_findings(listing), *inspection.findings()]
     ordered = sorted(findings, key=lambda finding: finding.severity == "note")
     return DataReport(str(folder), preset, count, rule, tuple(ordered), inspection.ordered_splits())
@@ -153,6 +159,8 @@ def _listing_findings(listing: Listing) -> list[Finding]:
     add(
         "missing image", "problem", "masks, or rows, without an image", (name for miss, name in gaps if miss == "image")
     )
+    for text in dict.fromkeys(clash.text for clash in listing.clashes):
+        add("same name", "problem", text, (clash.where for clash in listing.clashes if clash.text == text))
     add("not listed", "note", "files that split.csv leaves out", listing.unlisted)
     add("published without truth", "note", "images of parts that hold no masks", listing.without_truth)
     odd = [split for split in listing.samples if split not in (*SPLITS, UNSPLIT)]
@@ -166,6 +174,10 @@ def _listing_findings(listing: Listing) -> list[Finding]:
             "split", "problem" if "train" in missing and "test" in missing else "note", "splits without images", missing
         )
     return found
+
+
+def _may_say_orientation(path: Path) -> bool:
+    return path.name.lower().endswith(PICTURE_SUFFIXES)
 
 
 class _Inspection:
@@ -186,17 +198,37 @@ class _Inspection:
         figures = self.splits.setdefault(split, SplitFigures(0, 0, 0, [0] * shown, [0] * shown))
         if case := self.case(sample):
             self.cases.setdefault(case, set()).add(split)
-        image = self._image(split, sample)
-        shape, labels = self._labels(sample)
-        if image is None or shape is None:
-            return
+        try:
+            image = self._image(split, sample)
+            shape, labels = self._labels(sample)
+            if image is None or shape is None:
+                return
+            with suppress(ImageError):  # what could be read and is no picture, but DICOM by another name, says none
+                self._orientation(sample)
+            self._count(figures, sample, image, shape, labels)
+        except S2MEdgeError as error:
+            self.note("unreadable", "problem", "files that cannot be read", str(error))
+        except MemoryError:
+            self.note("unreadable", "problem", "files that do not fit in memory", self._name(sample.mask, sample))
+        except Exception as error:  # a decoder's own; one file must not keep the others from being checked
+            interrupts.heed(error)
+            self.note("unreadable", "problem", "files that cannot be read", f"{sample.stem} ({in_one_line(error)})")
+
+    def _count(
+        self,
+        figures: SplitFigures,
+        sample: Sample,
+        image: NDArray[np.uint8],
+        shape: tuple[int, ...],
+        labels: NDArray[np.uint8] | None,
+    ) -> None:
         figures.images += 1
         if image.shape[:2] != shape:
             sizes = f"{image.shape[1]} x {image.shape[0]}, {shape[1]} x {shape[0]}"
             self.note("size", "problem", "image and mask differ in size", f"{sample.stem} ({sizes})")
         if labels is None:
             return
-        counts = np.bincount(labels.ravel(), minlength=shown)
+        counts = np.bincount(labels.ravel(), minlength=len(figures.pixels))
         for index, pixels in enumerate(counts):
             figures.pixels[index] += int(pixels)
             figures.occurs[index] += int(pixels > 0)
@@ -204,11 +236,27 @@ class _Inspection:
             figures.empty += 1
             self.note("empty mask", "note", "masks without foreground", sample.stem)
 
+    def _orientation(self, sample: Sample) -> None:
+        """Of image and mask one says which way up it is, and the other is of the size that the first is stored in."""
+        if not _may_say_orientation(sample.image):
+            return
+        turn, stored = orientation(sample.image)
+        for path in filter(_may_say_orientation, sample.masks):
+            mask_turn, mask_stored = orientation(path)
+            if (turn == 1) == (mask_turn == 1) or mask_stored != stored:
+                continue
+            which = "the image says" if mask_turn == 1 else "the mask says"
+            text = (
+                f"{which} which way up it is (EXIF orientation) and the other does not: they may be turned against "
+                "each other; save both upright"
+            )
+            self.note("orientation", "problem", text, self._name(path, sample))
+
     def _image(self, split: str, sample: Sample) -> NDArray[np.uint8] | None:
         try:
             image = read_sample_image(sample)
         except ImageError as error:
-            self.note("unreadable", "problem", "files that cannot be read", error.cause)
+            self.note("unreadable", "problem", "files that cannot be read", str(error))
             return None
         if image.min() != image.max():  # blank slices are alike in every volume
             digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
@@ -221,14 +269,15 @@ class _Inspection:
         odd = False
         try:
             for path in sample.masks:
-                values = read_label_file(path, sample.slice_index)
+                colours = () if sample.labelling is None else sample.labelling.colours
+                values = read_label_file(path, sample.slice_index, colours, sample.image)
                 shape = values.shape
                 verdict = judge_values(values, self.classes, sample.labelling)
                 if verdict is not None:
                     odd = odd or verdict.severity == "problem"
                     self.note("labels", verdict.severity, verdict.text, self._name(path, sample))
         except ImageError as error:
-            self.note("unreadable", "problem", "files that cannot be read", error.cause)
+            self.note("unreadable", "problem", "files that cannot be read", str(error))
             return None, None
         if odd:
             return shape, None

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2m_edge.errors import MissingBackendError
+from s2m_edge.installation import install_command
 
 CLIP_LIMIT = 2.0
 TILES = 8
@@ -31,7 +32,7 @@ def enhance_vessels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     try:
         from skimage.exposure import equalize_adapthist
     except ImportError:
-        raise MissingBackendError("scikit-image is not installed", "pip install 's2m-edge[train]'") from None
+        raise MissingBackendError("scikit-image is not installed", install_command("train")) from None
     height, width = image.shape[:2]
     tile = (max(1, height // TILES), max(1, width // TILES))
     # OpenCV's clip limit of c counts c * tile / 256 pixels per level, scikit-image's fraction f of them f * tile.

@@ -10,19 +10,32 @@ volume counts as one picture, its middle slice; presets (presets.py) take volume
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2m_edge.errors import ImageError
-from s2m_edge.imaging.read import is_image_path
+from s2m_edge.imaging.folders import alike, image_files, stem_of
 from s2m_edge.imaging.resample import resample
-from s2m_edge.train.data.sample import SPLITS, UNSPLIT, Gap, Listing, Sample
+from s2m_edge.text_files import read_text
+from s2m_edge.train.data.sample import SPLITS, UNSPLIT, Clash, Gap, Listing, Sample
 from s2m_edge.train.data.volumes import read_label_file
 
-__all__ = ["SPLITS", "Sample", "list_samples", "read_binary_mask", "read_labels", "read_split_table", "scan_folder"]
+__all__ = [
+    "SPLITS",
+    "Sample",
+    "list_every_sample",
+    "list_samples",
+    "read_binary_mask",
+    "read_labels",
+    "read_split_table",
+    "scan_folder",
+]
 
+Files = dict[str, list[Path]]
 TABLE = "split.csv"
 WHITE_FROM = 127  # greys above are foreground, as JPEG leaves them
 IMAGE_FOLDERS = ("images", "image", "imgs")
@@ -34,14 +47,17 @@ def list_samples(folder: Path, split: str) -> list[Sample]:
     """The samples of one split of an image folder, in the order of split.csv, or by name.
 
     Raises:
-        ImageError: the folder, its split.csv, the split, or a file of the split is missing.
+        ImageError: the folder, its split.csv, the split, or a file of the split is missing, or a stem names several.
     """
     table, by_table = folder / TABLE, (folder / TABLE).is_file()
     if not by_table and not any(_split_folder(folder, name) for name in SPLITS):
         raise ImageError(
-            f"{folder} has no split.csv", "Write one with the columns stem,split, or point --data at an image folder."
+            f"{folder} has no split.csv",
+            f"Write one there: first the line stem,split, then one for each image, its name without suffix and "
+            f"{', '.join(SPLITS)}, like case-01,test. s2m-edge evaluate takes all images with --all-images.",
         )
     listing = scan_folder(folder)
+    require_no_clash(folder, listing, split)
     for gap in listing.gaps:
         if gap.split == split:
             where = f"split.csv of {folder}" if by_table else f"{split}/ of {folder}"
@@ -50,6 +66,22 @@ def list_samples(folder: Path, split: str) -> list[Sample]:
     if not samples:
         where = f"{table} has no rows of" if by_table else f"{folder} has no folder with images of"
         raise ImageError(f"{where} the split {split!r}", f"Splits are {', '.join(SPLITS)}.")
+    return samples
+
+
+def list_every_sample(folder: Path) -> list[Sample]:
+    """The samples of an image folder, whether or not it has a split, by split and then as `list_samples`.
+
+    Raises:
+        ImageError: there is no such folder, it holds no complete sample or an incomplete one, or a stem names several.
+    """
+    listing = scan_folder(folder)
+    require_no_clash(folder, listing)
+    for gap in listing.gaps:
+        raise ImageError(f"{gap.stem} in {folder} has no {gap.missing}", "Restore or remove it.")
+    samples = [sample for found in listing.samples.values() for sample in found]
+    if not samples:
+        raise ImageError(f"{folder} holds no image with its mask", "Put images/ and masks/ of the same names there.")
     return samples
 
 
@@ -77,20 +109,36 @@ def scan_folder(folder: Path) -> Listing:
         images, masks = _files(part, IMAGE_FOLDERS), _files(part, MASK_FOLDERS)
         for stem in sorted(images.keys() | masks.keys()):
             _pair(listing, split, stem, images, masks)
+        _note_clashes(listing, split, images | masks, images, masks)
     return listing
+
+
+def require_no_clash(folder: Path, listing: Listing, split: str | None = None) -> None:
+    """Raise ImageError where a stem names several files or rows, of one split or (None) of any."""
+    for clash in listing.clashes:
+        if split is None or clash.split in (None, split):
+            raise ImageError(f"{folder}: {clash.text} ({clash.where})", "Rename or remove all but one.")
 
 
 def read_split_table(table: Path) -> list[dict[str, str]]:
     """The rows of a split.csv: `stem`, `split` and, where known, `case`.
 
     Raises:
-        ImageError: the columns stem and split are not there.
+        ImageError: it is no UTF-8 text or no table, or the columns stem and split are not there.
     """
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
+    reader = csv.DictReader(io.StringIO(read_text(table, ImageError), newline=""))
+    try:
         if not {"stem", "split"} <= set(reader.fieldnames or ()):
             raise ImageError(f"{table} lacks the columns stem and split", "Give it the first line stem,split.")
         return [{key: (row.get(key) or "").strip() for key in ("stem", "split", "case")} for row in reader]
+    except csv.Error as error:
+        raise ImageError(f"{table} is no table ({error})", "Save it as comma-separated text.") from None
+
+
+def table_clashes(rows: list[dict[str, str]]) -> list[Clash]:
+    """The stems that a split.csv has more than once, or that differ in case alone."""
+    twice = alike(row["stem"] for row in rows)
+    return [Clash(None, "split.csv names a stem more than once", ", ".join(group)) for group in twice]
 
 
 def read_binary_mask(path: Path, size: int | None = None) -> NDArray[np.uint8]:
@@ -152,20 +200,31 @@ def resize_labels(labels: NDArray[np.uint8], classes: int, size: int | None) -> 
 
 def _scan_table(folder: Path, listing: Listing) -> None:
     images, masks = _files(folder, IMAGE_FOLDERS), _files(folder, MASK_FOLDERS)
-    named: set[str] = set()
-    for row in read_split_table(folder / TABLE):
-        named.add(row["stem"])
+    rows = read_split_table(folder / TABLE)
+    for row in rows:
         _pair(listing, row["split"], row["stem"], images, masks, row["case"])
+    named = {row["stem"] for row in rows}
+    listing.clashes.extend(table_clashes(rows))
+    _note_clashes(listing, None, named, images, masks)
     listing.unlisted.extend(sorted((images.keys() | masks.keys()) - named))
 
 
-def _pair(
-    listing: Listing, split: str, stem: str, images: dict[str, Path], masks: dict[str, Path], case: str = ""
-) -> None:
+def _pair(listing: Listing, split: str, stem: str, images: Files, masks: Files, case: str = "") -> None:
     if stem in images and stem in masks:
-        listing.add(split, Sample(stem, images[stem], masks[stem], case=case))
+        listing.add(split, Sample(stem, images[stem][0], masks[stem][0], case=case))
     else:
         listing.gaps.append(Gap(split, stem, "mask" if stem in images else "image"))
+
+
+def _note_clashes(listing: Listing, split: str | None, stems: Collection[str], images: Files, masks: Files) -> None:
+    """Note the stems, of those that are used, that several images or masks share, in spite of case or suffix."""
+    used = {stem for stem in stems if stem}
+    for files, text in ((images, "two images of one stem"), (masks, "two masks of one stem")):
+        for group in alike(stem for stem, paths in files.items() for _ in paths):
+            if used & set(group):
+                paths = [path for stem in dict.fromkeys(group) for path in files[stem]]
+                names = ", ".join(f"{path.parent.name}/{path.name}" for path in paths)
+                listing.clashes.append(Clash(split, text, names))
 
 
 def _find(folder: Path, names: tuple[str, ...]) -> Path | None:
@@ -176,11 +235,10 @@ def _split_folder(folder: Path, split: str) -> Path | None:
     return _find(folder, SPLIT_FOLDERS[split])
 
 
-def _files(folder: Path, names: tuple[str, ...]) -> dict[str, Path]:
+def _files(folder: Path, names: tuple[str, ...]) -> Files:
     """The images of the first folder of these names that is there, by stem."""
-    found = _find(folder, names)
-    return {} if found is None else {_stem(path): path for path in sorted(found.iterdir()) if is_image_path(path)}
-
-
-def _stem(path: Path) -> str:
-    return path.name[: -len(".nii.gz")] if path.name.lower().endswith(".nii.gz") else path.stem
+    found: Files = {}
+    place = _find(folder, names)
+    for path in () if place is None else image_files(place):
+        found.setdefault(stem_of(path), []).append(path)
+    return found

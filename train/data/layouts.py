@@ -14,6 +14,7 @@ Where a picture lies there twice (PNG and TIFF), the first counts.
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from collections.abc import Callable
@@ -22,9 +23,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2m_edge.errors import ImageError
+from s2m_edge.imaging.folders import is_clutter
 from s2m_edge.imaging.slices import count_slices
-from s2m_edge.train.data.folders import TABLE, list_samples, read_split_table, scan_folder
-from s2m_edge.train.data.sample import SPLITS, Gap, Listing, Sample
+from s2m_edge.text_files import read_text
+from s2m_edge.train.data.folders import (
+    TABLE,
+    list_samples,
+    read_split_table,
+    require_no_clash,
+    scan_folder,
+    table_clashes,
+)
+from s2m_edge.train.data.sample import SPLITS, Gap, Labelling, Listing, Sample, with_labelling
 from s2m_edge.train.data.splits import divide_cases, hold_out
 
 if TYPE_CHECKING:
@@ -67,14 +77,20 @@ def load_dataset(folder: Path, preset: str | None = None) -> dict[str, list[Samp
         named = [split for split in SPLITS if split in scan_folder(folder).samples]
         return {split: list_samples(folder, split) for split in named or SPLITS[:1]}
     listing = scan_dataset(folder, preset)
+    require_no_clash(folder, listing)
     if listing.gaps:
         gap = listing.gaps[0]
         raise ImageError(f"{gap.stem} of {folder} has no {gap.missing}", "Restore it, or see s2m-edge data check.")
     return listing.samples
 
 
-def load_training_data(folder: Path, preset: str | None = None) -> tuple[list[Sample], list[Sample], str]:
+def load_training_data(
+    folder: Path, preset: str | None = None, labelling: Labelling | None = None
+) -> tuple[list[Sample], list[Sample], str]:
     """Samples to train on, samples to validate with, and a remark (empty, or how the latter were chosen).
+
+    Args:
+        labelling: of the masks, instead of the preset's.
 
     Raises:
         ImageError, ConfigurationError: as `load_dataset`, or there is nothing to train on.
@@ -88,7 +104,7 @@ def load_training_data(folder: Path, preset: str | None = None) -> tuple[list[Sa
         remark = f"{folder} has no split 'val': {len(validation)} of its {count} training samples are held out for it"
     if not train:
         raise ImageError(f"{folder} has too few samples to train on", "Write a split.csv (stem,split) with more.")
-    return train, validation, remark
+    return with_labelling(train, labelling), with_labelling(validation, labelling), remark
 
 
 def scan_dataset(folder: Path, preset: str, update: Update | None = None) -> Listing:
@@ -107,7 +123,7 @@ def scan_dataset(folder: Path, preset: str, update: Update | None = None) -> Lis
     found = _collect(folder, wanted, listing)
     if not found:
         raise ImageError(f"{folder} holds nothing of the layout of {wanted.title}", f"Expected is {wanted.layout}.")
-    splits = _splits(folder, wanted, found)
+    splits = _splits(folder, wanted, found, listing)
     for count, entry in enumerate(found):
         split = splits[entry.stem]
         if not split:  # a split.csv of the user's leaves it out
@@ -149,13 +165,12 @@ def _collect(folder: Path, preset: DatasetPreset, listing: Listing) -> list[_Fou
 
 
 def _paths(folder: Path) -> list[Path]:
-    """All files below a folder, by name, without what macOS leaves in archives."""
-    return sorted(
-        Path(root) / name
-        for root, _, names in os.walk(folder)
-        for name in names
-        if not name.startswith(".") and "__MACOSX" not in root
-    )
+    """All files below a folder, by name, without what systems and archives leave lying about."""
+    found: list[Path] = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_clutter(name)]  # where `os.walk` goes on
+        found.extend(Path(root) / name for name in names if not is_clutter(name))
+    return sorted(found)
 
 
 def _matches(folder: Path, paths: list[Path], pattern: str) -> dict[Key, list[Path]]:
@@ -183,16 +198,21 @@ def _case_table(paths: list[Path], preset: DatasetPreset) -> dict[str, str]:
     table = next((path for path in paths if path.name == name), None)
     if table is None:
         return {}
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = [{(key or "").strip(): (value or "") for key, value in row.items()} for row in csv.DictReader(file)]
+    reader = csv.DictReader(io.StringIO(read_text(table, ImageError), newline=""))
+    try:
+        rows = [{(key or "").strip(): (value or "") for key, value in row.items()} for row in reader]
+    except csv.Error as error:
+        raise ImageError(f"{table} is no table ({error})", "Restore or remove it.") from None
     if not rows or not {stem_column, case_column} <= rows[0].keys():
         raise ImageError(f"{table} lacks the columns {stem_column!r} and {case_column!r}", "Restore or remove it.")
     return {row[stem_column].strip(): row[case_column].strip() for row in rows}
 
 
-def _splits(folder: Path, preset: DatasetPreset, found: list[_Found]) -> dict[str, str]:
+def _splits(folder: Path, preset: DatasetPreset, found: list[_Found], listing: Listing) -> dict[str, str]:
     if (folder / TABLE).is_file():
-        rows = {row["stem"]: row["split"] for row in read_split_table(folder / TABLE)}
+        table = read_split_table(folder / TABLE)
+        listing.clashes.extend(table_clashes(table))
+        rows = {row["stem"]: row["split"] for row in table}
         return {entry.stem: rows.get(entry.stem, "") for entry in found}
     unknown_matters = preset.split.unnamed_case is not None
     keys = {entry.stem: (entry.key[1], entry.case or ("" if unknown_matters else entry.stem)) for entry in found}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,65 +10,20 @@ import numpy as np
 import torch
 from lightning import LightningDataModule
 from monai.data import DataLoader as MonaiLoader
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
 from s2m_edge.errors import ImageError
-from s2m_edge.imaging.preprocess import LUMA, Preprocessing, fit_to_network
+from s2m_edge.imaging.folders import list_images
+from s2m_edge.imaging.intensity import Intensity
+from s2m_edge.imaging.read import DEFAULT_INTENSITY
 from s2m_edge.train.data.augment import Augmentation, build_augmentation, find_augmentation
-from s2m_edge.train.data.folders import resize_labels
+from s2m_edge.train.data.items import LABELLED, Item, load_sample, load_unlabelled
 from s2m_edge.train.data.layouts import load_training_data
-from s2m_edge.train.data.patches import FIELD, PatchSampling, build_patch_sampler
-from s2m_edge.train.data.reading import read_field_of_view, read_sample_image, read_sample_labels
-from s2m_edge.train.data.sample import Sample
+from s2m_edge.train.data.patches import PatchSampling, build_patch_sampler
+from s2m_edge.train.data.sample import Labelling, Sample
 
-Item = dict[str, Any]
 DRAW = "draw"
-
-
-def load_sample(
-    sample: Sample, size: int, channels: int, classes: int = 1, *, native: bool = False, enhance: bool = False
-) -> Item:
-    """One sample: "image" C x size x size and "mask" 1 x size x size (labels), uint8, and "stem".
-
-    Args:
-        native: keep the picture's own H x W instead, and add "field_of_view", 1 x H x W of 0 and 1.
-        enhance: see `enhance_vessels`, and why not.
-
-    Raises:
-        ImageError: a file cannot be read, image and mask differ in size, or a label has no class.
-    """
-    image = read_sample_image(sample)
-    labels = read_sample_labels(sample, classes)
-    if labels.shape != image.shape[:2]:
-        raise ImageError(
-            f"{sample.mask} is {labels.shape[1]} x {labels.shape[0]} and its image {image.shape[1]} x {image.shape[0]}",
-            "Image and mask need one size; s2m-edge data check lists all that differ.",
-        )
-    view = read_field_of_view(sample) if native else None
-    if enhance:
-        from s2m_edge.train.data.enhance import enhance_vessels
-
-        image = enhance_vessels(image)
-    if native:
-        fitted = _with_channels(image, channels)
-    else:
-        fitted = fit_to_network(image, Preprocessing(size=size, channels=channels))
-        labels = resize_labels(labels, classes, size)
-    item: Item = {
-        "image": torch.from_numpy(fitted.transpose(2, 0, 1).copy()),
-        "mask": torch.from_numpy(labels[None].copy()),
-        "stem": sample.stem,
-    }
-    if view is not None:
-        item[FIELD] = torch.from_numpy(view[None].astype(np.uint8))
-    return item
-
-
-def load_samples(samples: list[Sample], size: int, channels: int, classes: int = 1, **options: bool) -> list[Item]:
-    """All samples in memory, each as `load_sample` gives it."""
-    return [load_sample(sample, size, channels, classes, **options) for sample in samples]
 
 
 class ImageFolderData(LightningDataModule):
@@ -93,6 +48,9 @@ class ImageFolderData(LightningDataModule):
             the memory.
         augment_on_device: augment on the accelerator, after the transfer, instead of in the workers.
         workers: processes that read and augment.
+        unlabelled: a folder of pictures without masks, which are trained on too; see LABELLED.
+        epoch_parts: epochs in which every sample comes once; at least 1.
+        labelling: of the masks, instead of the preset's.
 
     Raises (from `setup`):
         ImageError, ConfigurationError: the data or an option.
@@ -111,31 +69,41 @@ class ImageFolderData(LightningDataModule):
         augmentation: str | Augmentation = "first",
         patches: PatchSampling | bool = False,
         enhance: bool = False,
+        intensity: Intensity = DEFAULT_INTENSITY,
         in_memory: bool = True,
         augment_on_device: bool = False,
         workers: int = 0,
+        unlabelled: Path | None = None,
+        epoch_parts: int = 1,
+        labelling: Labelling | None = None,
     ) -> None:
         super().__init__()
         self.folder, self.size, self.channels, self.classes = folder, size, channels, classes
         self.batch_size, self.seed, self.preset, self.workers = batch_size, seed, preset, workers
+        self.unlabelled, self.epoch_parts, self.labelling = unlabelled, epoch_parts, labelling
         self.patches = (PatchSampling() if patches else None) if isinstance(patches, bool) else patches
         self.enhance, self.in_memory, self.augment_on_device = enhance, in_memory, augment_on_device
+        self.intensity = intensity
         chosen = find_augmentation(augmentation) if isinstance(augmentation, str) else augmentation
         self.augment = build_augmentation(chosen, size)
 
     def setup(self, stage: str) -> None:
         if stage in ("fit", "validate") and not hasattr(self, "training"):
-            training, validation, _ = load_training_data(self.folder, self.preset)
-            self.training, self.validation = self._load(training), self._load(validation)
+            training, validation, _ = load_training_data(self.folder, self.preset, self.labelling)
+            pictures = [] if self.unlabelled is None else list_images(self.unlabelled)
+            self.training, self.validation = self._load([*training, *pictures]), self._load(validation)
 
-    def _load(self, samples: list[Sample]) -> Any:
+    def _load(self, sources: Sequence[Sample | Path]) -> Any:
         if self.in_memory:
-            return [self._read(sample) for sample in samples]
-        return _Lazy(samples, self._read)
+            return [self._read(source) for source in sources]
+        return _Lazy(sources, self._read)
 
-    def _read(self, sample: Sample) -> Item:
-        native = self.patches is not None
-        return load_sample(sample, self.size, self.channels, self.classes, native=native, enhance=self.enhance)
+    def _read(self, source: Sample | Path) -> Item:
+        options: Any = {"native": self.patches is not None, "enhance": self.enhance, "intensity": self.intensity}
+        if isinstance(source, Path):
+            return load_unlabelled(source, self.size, self.channels, **options)
+        item = load_sample(source, self.size, self.channels, self.classes, **options)
+        return item if self.unlabelled is None else {**item, LABELLED: True}
 
     def train_dataloader(self) -> MonaiLoader:
         sampler = build_patch_sampler(self.size) if self.patches is not None else None
@@ -144,7 +112,8 @@ class ImageFolderData(LightningDataModule):
         drawn = _Drawn(self.training, self.seed, sampler, augment, repeats)
         trainer = self.trainer
         order = _EpochOrder(
-            drawn,  # type: ignore[arg-type]
+            drawn,
+            self.epoch_parts,
             num_replicas=trainer.world_size if trainer is not None else 1,
             rank=trainer.global_rank if trainer is not None else 0,
             shuffle=True,
@@ -208,17 +177,10 @@ def _to_float(item: Item) -> Item:
     return {**item, **floats, "image": floats["image"] / 255.0}
 
 
-def _with_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """H x W x 3 to H x W x channels, grey as the contract has it."""
-    if channels == 3:
-        return image
-    return np.floor(image.astype(np.float32) @ LUMA + 0.5).astype(np.uint8)[..., None]
-
-
 class _Lazy(Dataset[Item]):
-    """Samples that are read when they are wanted."""
+    """Samples and pictures that are read when they are wanted."""
 
-    def __init__(self, samples: list[Sample], read: Callable[[Sample], Item]) -> None:
+    def __init__(self, samples: Sequence[Sample | Path], read: Callable[[Sample | Path], Item]) -> None:
         self.samples, self.read = samples, read
 
     def __len__(self) -> int:
@@ -260,10 +222,30 @@ class _Drawn(Dataset[Item]):
 
 
 class _EpochOrder(DistributedSampler[Item]):
-    """Torch's shuffle by seed and epoch, one process or several, which hands out (epoch, index)."""
+    """Torch's shuffle by seed and epoch, one process or several, which hands out (epoch, index).
+
+    Args:
+        parts: epochs that share a shuffle, each with its part of the samples.
+        options: of torch's sampler.
+    """
+
+    def __init__(self, dataset: Any, parts: int, **options: Any) -> None:
+        super().__init__(dataset, **options)
+        self.parts = parts
 
     def __iter__(self) -> Iterator[Any]:
-        return ((self.epoch, index) for index in super().__iter__())
+        epoch, part = self.epoch, self._part
+        self.set_epoch(epoch // self.parts)  # torch seeds the shuffle with it
+        chosen = list(super().__iter__())[part]
+        self.set_epoch(epoch)
+        return ((epoch, index) for index in chosen)
+
+    def __len__(self) -> int:
+        return len(range(self.num_samples)[self._part])
+
+    @property
+    def _part(self) -> slice:
+        return slice(self.epoch % self.parts, None, self.parts)
 
 
 class _Loader(MonaiLoader):

@@ -260,6 +260,10 @@ PRESETS: tuple[DatasetPreset, ...] = (
 )
 
 
+OTHER_TITLES = {"sunnybrook_lv": "Sunnybrook Cardiac Data, left ventricle"}
+"""Data sets without a preset that bundled networks were trained on."""
+
+
 def preset_names() -> tuple[str, ...]:
     """All names, in the paper's order."""
     return tuple(preset.name for preset in PRESETS)
@@ -275,3 +279,8 @@ def find_preset(name: str) -> DatasetPreset:
         if preset.name == name:
             return preset
     raise ConfigurationError(f"there is no preset {name!r}", f"Choose --preset {', '.join(preset_names())}.")
+
+
+def dataset_title(name: str) -> str:
+    """A data set's name for people: of a preset, or of another that a bundled network was trained on; else `name`."""
+    return {**{preset.name: preset.title for preset in PRESETS}, **OTHER_TITLES}.get(name, name)

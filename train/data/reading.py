@@ -8,18 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2m_edge.errors import ImageError
+from s2m_edge.imaging.intensity import Intensity
+from s2m_edge.imaging.read import DEFAULT_INTENSITY
 from s2m_edge.train.data.folders import binary_labels, require_classes, resize_labels
 from s2m_edge.train.data.sample import Labelling, Sample
 from s2m_edge.train.data.volumes import read_label_file, read_picture
 
 
-def read_sample_image(sample: Sample) -> NDArray[np.uint8]:
-    """The image in its own size, RGB, H x W x 3, uint8.
+def read_sample_image(sample: Sample, intensity: Intensity = DEFAULT_INTENSITY) -> NDArray[np.uint8]:
+    """The image in its own size, RGB, H x W x 3, uint8; deeper values by the network's rule.
 
     Raises:
         ImageError: the file cannot be read.
     """
-    return read_picture(sample.image, sample.slice_index, sample.neighbours)
+    return read_picture(sample.image, sample.slice_index, sample.neighbours, intensity)
 
 
 def read_sample_labels(sample: Sample, classes: int, size: int | None = None) -> NDArray[np.uint8]:
@@ -33,9 +35,11 @@ def read_sample_labels(sample: Sample, classes: int, size: int | None = None) ->
     """
     united: NDArray[np.uint8] | None = None
     for path in sample.masks:
-        values = read_label_file(path, sample.slice_index)
-        if sample.labelling is not None:
-            labels = apply_labelling(values, sample.labelling, path)
+        labelling = sample.labelling
+        colours = () if labelling is None else labelling.colours
+        values = read_label_file(path, sample.slice_index, colours, sample.image)
+        if labelling is not None:
+            labels = values if labelling.colours else apply_labelling(values, labelling, path)
             labels = (labels > 0).astype(np.uint8) if classes == 1 else labels
         else:
             labels = binary_labels(values, path) if classes == 1 else values

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+
+from s2m_edge.errors import ConfigurationError
 
 SPLITS = ("train", "val", "test")
 UNSPLIT = ""
@@ -18,10 +21,41 @@ class Labelling:
     Attributes:
         values: pairs of stored value and label.
         otherwise: the label of every other value that is not 0. None: such values are errors.
+        colours: pairs of a colour, 0xRRGGBB, and its label: masks are then read by the colours that they show, black is
+            background unless it is named, and every other colour is an error. Excludes `values`.
     """
 
     values: tuple[tuple[int, int], ...] = ()
     otherwise: int | None = None
+    colours: tuple[tuple[int, int], ...] = ()
+
+
+def parse_labelling(text: str | None) -> Labelling | None:
+    """`--labels`: "#00ff00=1,#ff0000=2" of colours, or "10=1,20=2" of stored values; None where it was left out.
+
+    Raises:
+        ConfigurationError: it is neither, or both.
+    """
+    if text is None:
+        return None
+    colours: dict[int, int] = {}
+    values: dict[int, int] = {}
+    for entry in text.split(","):
+        match = re.fullmatch(r"\s*(#[0-9a-fA-F]{6}|\d{1,3})\s*=\s*(\d{1,3})\s*", entry)
+        shown, label = match.groups() if match else ("", "256")
+        stored = int(shown[1:], 16) if shown.startswith("#") else int(shown or 256)
+        known = colours if shown.startswith("#") else values
+        if int(label) > 255 or (known is values and stored > 255) or known.get(stored, int(label)) != int(label):
+            raise ConfigurationError(
+                f"--labels has {entry.strip()!r}",
+                'Write "#00ff00=1,#ff0000=2" for colours, or "10=1,20=2" for values: each once, labels 0 to 255.',
+            )
+        known[stored] = int(label)
+    if (colours and values) or values.get(0, 0) != 0:
+        raise ConfigurationError(
+            f"--labels is {text!r}", "Name colours alone or values alone; the value 0 is always background."
+        )
+    return Labelling(tuple(values.items()), colours=tuple(colours.items()))
 
 
 FOREGROUND = Labelling(otherwise=1)
@@ -59,6 +93,11 @@ class Sample:
         return (self.mask, *self.extra_masks)
 
 
+def with_labelling(samples: Sequence[Sample], labelling: Labelling | None) -> list[Sample]:
+    """Samples whose masks are read by another labelling; None leaves theirs."""
+    return list(samples) if labelling is None else [replace(sample, labelling=labelling) for sample in samples]
+
+
 @dataclass(frozen=True)
 class Gap:
     """An image without a mask, or a mask without an image."""
@@ -66,6 +105,21 @@ class Gap:
     split: str
     stem: str
     missing: Literal["image", "mask"]
+
+
+@dataclass(frozen=True)
+class Clash:
+    """Files or rows that one stem names.
+
+    Attributes:
+        split: that they are of; None where they are of the whole data set.
+        text: what is wrong.
+        where: the files or rows.
+    """
+
+    split: str | None
+    text: str
+    where: str
 
 
 @dataclass(frozen=True)
@@ -77,12 +131,14 @@ class Listing:
         gaps: incomplete pairs.
         unlisted: files that split.csv leaves out.
         without_truth: images of parts that are published without any mask.
+        clashes: stems that name several files or rows.
     """
 
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
     without_truth: list[str] = field(default_factory=list)
+    clashes: list[Clash] = field(default_factory=list)
 
     def add(self, split: str, sample: Sample) -> None:
         """Append to a split."""

@@ -33,6 +33,8 @@ def judge_values(values: NDArray[np.uint8], classes: int, labelling: Labelling |
         labelling: of the preset, if it has one.
     """
     found = set(np.unique(values).tolist())
+    if labelling is not None and labelling.colours:  # a colour without a label was refused while it was read
+        return _unexpected({value for value in found if value >= classes}) if classes > 1 else None
     if labelling is not None:
         known = {0, *(stored for stored, _ in labelling.values)}
         return _unexpected(found - known) if labelling.otherwise is None else None

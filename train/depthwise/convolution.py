@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from s2m_edge.train.depthwise.kernel import try_kernel
+from s2m_edge.train.depthwise.native import try_kernel
 
 
 def depthwise_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from s2m_edge.train.depthwise.convolution import depthwise_convolution
-from s2m_edge.train.depthwise.kernel import KERNEL_SIZES, is_enabled
+from s2m_edge.train.depthwise.native import KERNEL_SIZES, is_enabled
 
 
 class FastDepthwise(TorchFunctionMode):

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from s2m_edge.errors import ConfigurationError
-from s2m_edge.train.masl.morphology import TrueMasks, check_masks, compactness
+from s2m_edge.train.masl.morphology import TrueMasks, check_masks, compactness, literal_compactness
 
 EPSILON = 1e-6
 DICE_SHARE, IOU_SHARE, CROSS_ENTROPY_SHARE = 0.4, 0.3, 0.3
@@ -115,6 +115,11 @@ def structure(pair: Comparison) -> Tensor:
     return pair.average((compactness(pair.probabilities) - pair.true.compactness).abs() * pair.true.occurs)
 
 
+def literal_structure(pair: Comparison) -> Tensor:
+    """The paper's |kappa(y) - kappa(p)|, also where a class does not occur and its kappa is 0."""
+    return pair.average((literal_compactness(pair.probabilities) - literal_compactness(pair.true.masks)).abs())
+
+
 def scale(pair: Comparison) -> Tensor:
     """See `scale_loss`."""
     size = pair.true.relative_size
@@ -148,6 +153,10 @@ COMPONENTS: dict[str, Callable[[Comparison], Tensor]] = {
     "scale": scale,
     "texture": texture,
 }
+
+
+STRUCTURES: dict[str, Callable[[Comparison], Tensor]] = {"bounded": structure, "literal": literal_structure}
+"""The structure component as this code takes it, and as the paper writes it (docs/masl.md)."""
 
 
 def _measure(component: Callable[[Comparison], Tensor], probabilities: Tensor, target: Tensor) -> Tensor:

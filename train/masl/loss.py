@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from s2m_edge.errors import ConfigurationError
-from s2m_edge.train.masl.components import COMPONENTS, compare
+from s2m_edge.train.masl.components import COMPONENTS, STRUCTURES, compare
 from s2m_edge.train.masl.morphology import Morphology, check_masks, describe
 
 INITIAL_WEIGHTS = {"core": 1.0, "boundary": 1.0, "structure": 1.0, "scale": 0.5, "texture": 0.5}
@@ -57,12 +57,19 @@ class MorphologyAwareLoss(nn.Module):
         learned_weights: learn w; otherwise it stays at its initial values (1, 1, 1, 0.5, 0.5).
         modulation: let each sample's morphology multiply the weights (a_i); otherwise a_i = 1.
 
+        structure: "bounded", or "literal", the paper's formula as it stands (docs/masl.md).
+
     Raises:
-        ConfigurationError: an unknown component, or none.
+        ConfigurationError: an unknown component or structure, or no component.
     """
 
     def __init__(
-        self, components: Iterable[str] = tuple(COMPONENTS), *, learned_weights: bool = True, modulation: bool = True
+        self,
+        components: Iterable[str] = tuple(COMPONENTS),
+        *,
+        learned_weights: bool = True,
+        modulation: bool = True,
+        structure: str = "bounded",
     ) -> None:
         super().__init__()
         chosen = [components] if isinstance(components, str) else list(components)
@@ -72,6 +79,9 @@ class MorphologyAwareLoss(nn.Module):
             raise ConfigurationError(cause, f"Choose some of {', '.join(COMPONENTS)}.")
         self.components = tuple(name for name in COMPONENTS if name in chosen)
         self.modulation = modulation
+        if structure not in STRUCTURES:
+            raise ConfigurationError(f"unknown structure {structure!r}", f"Choose one of {', '.join(STRUCTURES)}.")
+        self.measures = {**COMPONENTS, "structure": STRUCTURES[structure]}
         initial = torch.tensor([INITIAL_WEIGHTS[name] for name in self.components], dtype=torch.float64)
         share = (initial / LOWEST_WEIGHT).log() / math.log(HIGHEST_WEIGHT / LOWEST_WEIGHT)
         # w = 0.1 * 100^sigmoid(v): even in the logarithm, and inside its bounds for every v.
@@ -103,7 +113,7 @@ class MorphologyAwareLoss(nn.Module):
         """
         with torch.autocast(probabilities.device.type, enabled=False):
             pair = compare(*_foreground(probabilities, target))
-            values = {name: COMPONENTS[name](pair) for name in self.components}
+            values = {name: self.measures[name](pair) for name in self.components}
             morphology = describe(pair.true) if self.modulation else None
             stacked = torch.stack(list(values.values()))
             weights = self._weights().to(stacked.dtype)[:, None]

@@ -23,6 +23,7 @@ SLOPE_EPSILON = 1e-8
 # In square pixels, against the squared perimeter: what is fainter than one pixel has no shape yet. It bounds the
 # gradient of the compactness where a prediction is nearly empty.
 PERIMETER_FLOOR = 1.0
+LITERAL_EPSILON = 1e-6  # the paper's
 # Half the side of the window that irregularity smooths by, in mean half-widths of the object (2 area / perimeter,
 # which is the radius of a disc and the width of a vessel).
 SMOOTHING = 0.5
@@ -158,6 +159,21 @@ def compactness(image: Tensor, length: Tensor | None = None) -> Tensor:
     length = perimeter(image) if length is None else length
     area = image.square().sum(dim=(-2, -1))
     return (4.0 * math.pi * area / (length.square() + PERIMETER_FLOOR)).clamp(max=1.0)
+
+
+def literal_compactness(image: Tensor) -> Tensor:
+    """kappa as the paper writes it, 4 pi sum(p) / (sum of sqrt(dx^2 + dy^2 + 1e-6))^2, B x C; not bounded by 1.
+
+    dx and dy are differences to the next pixel, 0 in the last column and row. Every pixel of a flat region adds 1e-3 to
+    the perimeter, so that it grows with the picture; what that does is in docs/masl.md.
+
+    Args:
+        image: B x C x H x W in [0, 1], float.
+    """
+    across = F.pad(image.diff(dim=-1), (0, 1))
+    along = F.pad(image.diff(dim=-2), (0, 0, 0, 1))
+    length = (across.square() + along.square() + LITERAL_EPSILON).sqrt().sum(dim=(-2, -1))
+    return 4.0 * math.pi * image.sum(dim=(-2, -1)) / length.square()
 
 
 def soft_skeleton(masks: Tensor, iterations: int | None = None) -> Tensor:

@@ -14,12 +14,12 @@ android {
         targetSdk = 36
         versionCode = 1
         versionName = "0.1.0"
-        // What ExecuTorch's AAR holds.
+        // What both runtimes' AARs hold.
         ndk { abiFilters += listOf("arm64-v8a", "x86_64") }
     }
     buildFeatures { compose = true }
     // Models are hashed and mapped; compressing them again saves nothing.
-    androidResources { noCompress += listOf("pte", "safetensors") }
+    androidResources { noCompress += listOf("pte", "tflite", "safetensors") }
 }
 
 kotlin {
@@ -39,4 +39,5 @@ dependencies {
     implementation(libs.executorch)
     implementation(libs.lifecycle.compose)
     implementation(libs.lifecycle.viewmodel)
+    implementation(libs.litert)
 }

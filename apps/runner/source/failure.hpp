@@ -8,6 +8,19 @@ namespace s2m {
 
 enum ExitCode { kDone = 0, kGateFailed = 1, kWrongRequest = 2, kInterrupted = 130 };
 
+// What the codes mean: --help prints these words, and a test compares them with README.md.
+struct ExitCodeMeaning {
+  ExitCode code;
+  const char* meaning;
+};
+
+inline constexpr ExitCodeMeaning kExitCodes[] = {
+    {kDone, "done"},
+    {kGateFailed, "the self-test, the bundle's program or the network's answer for a picture failed"},
+    {kWrongRequest, "a wrong request, or a bundle or picture that cannot be used; the other pictures are done"},
+    {kInterrupted, "interrupted; nothing is left half-written"},
+};
+
 struct Failure : std::runtime_error {
   int code;
 
@@ -21,10 +34,20 @@ struct ImageFailure : Failure {
   explicit ImageFailure(const std::string& cause, const std::string& remedy) : Failure(kWrongRequest, cause, remedy) {}
 };
 
-// A bundle that is missing, damaged or foreign.
+inline constexpr const char kExportAgain[] = "Export the bundle again.";
+
+// A bundle that is missing, damaged or foreign. `reason` is the word of docs/contract.md, which every reader gives.
 struct BundleFailure : Failure {
-  explicit BundleFailure(const std::string& cause, const std::string& remedy = "Export the bundle again.")
-      : Failure(kWrongRequest, cause, remedy) {}
+  std::string reason;
+
+  explicit BundleFailure(const std::string& cause, const std::string& remedy = kExportAgain,
+                         const std::string& why = "damaged")
+      : Failure(kWrongRequest, cause, remedy), reason(why) {}
+};
+
+// An artifact whose answer could not become a mask; the other pictures of the same call go on.
+struct AnswerFailure : Failure {
+  explicit AnswerFailure(const std::string& cause, const std::string& remedy) : Failure(kGateFailed, cause, remedy) {}
 };
 
 }  // namespace s2m

@@ -10,6 +10,7 @@
 #include "files.hpp"
 #include "preprocess.hpp"
 #include "safetensors.hpp"
+#include "text.hpp"
 
 namespace s2m {
 
@@ -35,18 +36,33 @@ double dice_between(const std::vector<std::uint8_t>& reference, const std::vecto
   return occurring ? sum / static_cast<double>(occurring) : 1.0;
 }
 
+std::size_t count_of(const std::string& stated) {
+  std::size_t count = 0;
+  const auto [end, error] = std::from_chars(stated.data(), stated.data() + stated.size(), count);
+  if (error != std::errc() || end != stated.data() + stated.size() || count == 0 || count > kMostGolden)
+    throw std::runtime_error("it says that it holds '" + shown(stated) + "' pictures");
+  return count;
+}
+
 std::string figure(const char* format, double found, double limit) {
   char text[160];
   std::snprintf(text, sizeof text, format, found, limit);
   return text;
 }
 
-// A figure that is not a number is a breach.
+// A figure that is not finite is a breach, limited or not.
 std::vector<std::string> find_breaches(const Parity& parity, const Gate& gate) {
   std::vector<std::string> found;
-  if (!(parity.probability_error <= gate.probability_error))
+  if (!std::isfinite(parity.probability_error))
+    found.push_back(parity.name + ": largest probability error: outputs are not finite");
+  else if (parity.probability_error > gate.probability_error)
     found.push_back(parity.name +
                     figure(": largest probability error %.3g above %g", parity.probability_error, gate.probability_error));
+  if (!std::isfinite(parity.mean_probability_error))
+    found.push_back(parity.name + ": mean probability error: outputs are not finite");
+  else if (parity.mean_probability_error > gate.mean_probability_error)
+    found.push_back(parity.name + figure(": mean probability error %.3g above %g", parity.mean_probability_error,
+                                         gate.mean_probability_error));
   if (!(parity.mask_agreement >= gate.mask_agreement))
     found.push_back(parity.name + figure(": mask agreement %.6f below %g", parity.mask_agreement, gate.mask_agreement));
   if (!(parity.mask_dice >= gate.mask_dice))
@@ -76,15 +92,22 @@ std::vector<float> probabilities_of(const std::vector<float>& logits, std::size_
 
 Parity compare(const std::string& name, const std::vector<float>& reference, const std::vector<std::uint8_t>& mask,
                const std::vector<float>& edge, std::size_t outputs, float threshold, const Gate& gate) {
-  Parity parity{name, 0, 0, 0, 0, {}};
+  Parity parity{name, 0, 0, 0, 0, 0, 0, {}};
+  double sum = 0;
   for (std::size_t at = 0; at < edge.size(); ++at) {
     const double error = std::abs(static_cast<double>(edge[at]) - static_cast<double>(reference[at]));
-    if (!(error <= parity.probability_error)) parity.probability_error = error;
-    if (std::isnan(error)) break;  // must not vanish in a maximum
+    // What is not a number must not vanish in a maximum; the sum keeps it.
+    if (!std::isnan(parity.probability_error) && !(error <= parity.probability_error)) parity.probability_error = error;
+    sum += error;
   }
+  parity.mean_probability_error = sum / static_cast<double>(edge.size());
   const std::vector<std::uint8_t> found = decide(edge, outputs, threshold);
-  std::size_t agreeing = 0;
-  for (std::size_t at = 0; at < mask.size(); ++at) agreeing += found[at] == mask[at];
+  std::size_t agreeing = 0, foreground = 0;
+  for (std::size_t at = 0; at < mask.size(); ++at) {
+    agreeing += found[at] == mask[at];
+    foreground += mask[at] > 0;
+  }
+  parity.mask_fraction = static_cast<double>(foreground) / static_cast<double>(mask.size());
   parity.mask_agreement = static_cast<double>(agreeing) / static_cast<double>(mask.size());
   parity.mask_dice = dice_between(mask, found, outputs == 1 ? 1 : outputs - 1);
   parity.breaches = find_breaches(parity, gate);
@@ -93,41 +116,56 @@ Parity compare(const std::string& name, const std::vector<float>& reference, con
 
 std::vector<Golden> read_golden(const std::filesystem::path& bundle, const Contract& contract) {
   const std::filesystem::path path = bundle / "golden.safetensors";
+  const auto refused = [&path](const std::string& why, const char* reason) {
+    return BundleFailure(path.string() + " " + why, kExportAgain, reason);
+  };
   auto bytes = read_file(path);
-  if (!bytes) throw BundleFailure("there is no " + path.string(), "Copy the whole bundle, or export it again.");
-  const std::size_t size = contract.preprocessing.size;
+  if (!bytes) throw BundleFailure("there is no " + path.string(), "Copy the whole bundle, or export it again.", "missing-file");
+  const std::size_t height = contract.preprocessing.height, width = contract.preprocessing.width;
   try {
     const Safetensors file(std::move(*bytes));
-    const std::string& stated = file.metadata("count");
-    std::size_t count = 0;
-    const auto [end, error] = std::from_chars(stated.data(), stated.data() + stated.size(), count);
-    if (error != std::errc() || end != stated.data() + stated.size() || count == 0 || count > kMostGolden)
-      throw std::runtime_error("it says that it holds '" + stated + "' pictures");
-    if (file.metadata("checkpoint_sha256") != contract.checkpoint)
-      throw std::runtime_error("it was recorded with another checkpoint");
+    const std::size_t count = count_of(file.metadata("count"));
+    for (std::size_t index = 0; index < count; ++index) {  // whether all are there, before whose they are
+      for (const char* kind : {"image.", "logits.", "mask."}) file.require(kind + std::to_string(index));
+      file.metadata("name." + std::to_string(index));
+    }
+    if (!file.has_metadata("weights_sha256") || file.metadata("weights_sha256") != contract.weights_sha256)
+      throw refused("was recorded with another network", "golden-foreign");
     std::vector<Golden> golden;
     for (std::size_t index = 0; index < count; ++index) {
       const std::string number = std::to_string(index);
-      const StoredTensor& image = file.tensor("image." + number, "U8", {size, size, contract.preprocessing.channels});
-      const StoredTensor& logits = file.tensor("logits." + number, "F32", {contract.outputs, size, size});
-      const StoredTensor& mask = file.tensor("mask." + number, "U8", {size, size});
-      golden.push_back({file.metadata("name." + number),
+      const StoredTensor& image =
+          file.tensor("image." + number, "U8", {height, width, contract.preprocessing.channels});
+      const StoredTensor& logits = file.tensor("logits." + number, "F32", {contract.outputs, height, width});
+      const StoredTensor& mask = file.tensor("mask." + number, "U8", {height, width});
+      const std::vector<float> values = float_values(logits);
+      if (!all_finite(values)) throw refused("holds outputs that are no numbers", "golden-not-finite");
+      golden.push_back({shown(file.metadata("name." + number)),
                         {image.bytes, image.bytes + image.count},
-                        probabilities_of(float_values(logits), contract.outputs),
+                        probabilities_of(values, contract.outputs),
                         {mask.bytes, mask.bytes + mask.count}});
     }
+    const bool shows = std::any_of(golden.begin(), golden.end(), [](const Golden& entry) {
+      return std::any_of(entry.mask.begin(), entry.mask.end(), [](std::uint8_t label) { return label != 0; });
+    });
+    if (!shows)
+      throw BundleFailure(path.string() + " shows no object in any picture, and proves nothing",
+                          "Export it with --images that do.", "golden-empty");
     return golden;
+  } catch (const Failure&) {
+    throw;
   } catch (const std::runtime_error& error) {
-    throw BundleFailure(path.string() + " is damaged (" + error.what() + ")");
+    throw refused(std::string("is damaged (") + error.what() + ")", "golden-damaged");
   }
 }
 
-bool SelfTest::passed() const { return !images.empty() && first_breach().empty(); }
+bool SelfTest::passed() const { return first_breach().empty(); }
 
 std::string SelfTest::first_breach() const {
   for (const Parity& image : images)
     if (!image.breaches.empty()) return image.breaches.front();
-  return "";
+  const bool shown = std::any_of(images.begin(), images.end(), [](const Parity& image) { return image.mask_fraction > 0; });
+  return shown ? "" : "the reference finds nothing on any golden input, and equal empty masks prove nothing";
 }
 
 SelfTest run_self_test(const std::vector<Golden>& golden, const Contract& contract, const Gate& gate,
@@ -135,7 +173,16 @@ SelfTest run_self_test(const std::vector<Golden>& golden, const Contract& contra
   SelfTest result;
   for (const Golden& entry : golden) {
     double milliseconds = 0;
-    const std::vector<float> edge = predict(entry.fitted, milliseconds);
+    std::vector<float> edge;
+    try {
+      edge = checked(predict, entry.probabilities.size(), entry.name)(entry.fitted, milliseconds);
+    } catch (const AnswerFailure& failure) {
+      Parity failed{};
+      failed.name = entry.name, failed.probability_error = std::nan("");
+      failed.milliseconds = milliseconds, failed.breaches = {failure.what()};
+      result.images.push_back(failed);
+      continue;
+    }
     result.images.push_back(
         compare(entry.name, entry.probabilities, entry.mask, edge, contract.outputs, contract.threshold, gate));
     result.images.back().milliseconds = milliseconds;

@@ -3,28 +3,31 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "answer.hpp"
 #include "contract.hpp"
 
 namespace s2m {
 
 struct Golden {
   std::string name;
-  std::vector<std::uint8_t> fitted;   // size x size x channels
-  std::vector<float> probabilities;  // of the reference, outputs x size x size
-  std::vector<std::uint8_t> mask;    // of the reference, size x size
+  std::vector<std::uint8_t> fitted;   // height x width x channels
+  std::vector<float> probabilities;  // of the reference, outputs x height x width
+  std::vector<std::uint8_t> mask;    // of the reference, height x width
 };
 
-// What golden.safetensors holds. Throws BundleFailure: missing, damaged, or of another network.
+// What golden.safetensors holds. Throws BundleFailure: missing, damaged, of another network, not finite, or showing
+// nothing in any mask: an artifact that finds nothing anywhere would agree with them.
 std::vector<Golden> read_golden(const std::filesystem::path& bundle, const Contract& contract);
 
-// As in targets/parity/compare.py.
+// As in targets/measure/parity/compare.py.
 struct Parity {
   std::string name;
-  double probability_error, mask_agreement, mask_dice, milliseconds;
+  double probability_error, mean_probability_error, mask_agreement, mask_dice;
+  double mask_fraction;  // of the reference's mask that is foreground
+  double milliseconds;
   std::vector<std::string> breaches;  // the limits that do not hold, as sentences
 };
 
@@ -35,15 +38,15 @@ std::vector<float> probabilities_of(const std::vector<float>& logits, std::size_
 Parity compare(const std::string& name, const std::vector<float>& reference, const std::vector<std::uint8_t>& mask,
                const std::vector<float>& edge, std::size_t outputs, float threshold, const Gate& gate);
 
+// Passed where every image keeps the gate and the reference finds something on at least one: equal empty masks prove
+// nothing.
 struct SelfTest {
   std::vector<Parity> images;
   bool passed() const;
   std::string first_breach() const;
 };
 
-// Probabilities of the network for a fitted picture; sets the milliseconds that it took.
-using Predict = std::function<std::vector<float>(const std::vector<std::uint8_t>& fitted, double& milliseconds)>;
-
+// Run the golden inputs. An answer that could not become a mask is a breach, and is compared no further.
 SelfTest run_self_test(const std::vector<Golden>& golden, const Contract& contract, const Gate& gate,
                        const Predict& predict);
 

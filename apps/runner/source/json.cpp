@@ -3,43 +3,17 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <stdexcept>
+#include <set>
+
+#include "text.hpp"
 
 namespace s2m {
 
 namespace {
 
-constexpr int kDeepest = 64;
+constexpr int kDeepest = 32;
 
 bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
-
-void append_utf8(std::string& text, std::uint32_t point) {
-  const auto add = [&text](std::uint32_t byte) { text.push_back(static_cast<char>(byte)); };
-  if (point < 0x80) {
-    add(point);
-  } else if (point < 0x800) {
-    add(0xC0 | point >> 6), add(0x80 | (point & 0x3F));
-  } else if (point < 0x10000) {
-    add(0xE0 | point >> 12), add(0x80 | (point >> 6 & 0x3F)), add(0x80 | (point & 0x3F));
-  } else {
-    add(0xF0 | point >> 18), add(0x80 | (point >> 12 & 0x3F)), add(0x80 | (point >> 6 & 0x3F)), add(0x80 | (point & 0x3F));
-  }
-}
-
-// Bytes of the UTF-8 sequence that begins `text`, 0 where none does.
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&text](std::size_t index) { return static_cast<unsigned char>(text[index]); };
-  const unsigned first = byte(0);
-  const std::size_t length = first < 0x80 ? 1 : first >= 0xC2 && first < 0xE0 ? 2 : first >= 0xE0 && first < 0xF0 ? 3
-                             : first >= 0xF0 && first < 0xF5                  ? 4
-                                                                              : 0;
-  if (length == 0 || length > text.size()) return 0;
-  for (std::size_t index = 1; index < length; ++index)
-    if ((byte(index) & 0xC0) != 0x80) return 0;
-  if ((first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) >= 0xA0)) return 0;  // overlong, surrogate
-  if ((first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) >= 0x90)) return 0;  // overlong, above U+10FFFF
-  return length;
-}
 
 }  // namespace
 
@@ -51,12 +25,13 @@ class JsonReader {
     Json value = read_value(0);
     skip_space();
     if (at_ != text_.size()) complain("something follows the document");
+    if (!finite_) throw JsonFailure("it holds a number that is not finite", "damaged");
     return value;
   }
 
  private:
-  [[noreturn]] void complain(const std::string& what) const {
-    throw std::runtime_error(what + " at byte " + std::to_string(at_));
+  [[noreturn]] void complain(const std::string& what, const char* reason = "not-json") const {
+    throw JsonFailure(what + " at byte " + std::to_string(at_), reason);
   }
 
   void skip_space() {
@@ -101,19 +76,21 @@ class JsonReader {
       value.kind_ = Json::Kind::kNull;
     } else {
       value.kind_ = Json::Kind::kNumber;
-      value.number_ = read_number();
+      read_number(value);
     }
     return value;
   }
 
   void read_object(Json& value, int depth) {
     value.kind_ = Json::Kind::kObject;
+    std::set<std::string> names;
     expect('{');
     if (take('}')) return;
     do {
       skip_space();
       if (peek() != '"') complain("a member without a name");
       std::string name = read_text();
+      if (!names.insert(name).second) complain("the key '" + shown(name) + "' a second time", "duplicate-key");
       expect(':');
       value.members_.emplace_back(std::move(name), read_value(depth + 1));
     } while (take(','));
@@ -129,7 +106,7 @@ class JsonReader {
     expect(']');
   }
 
-  double read_number() {
+  void read_number(Json& value) {
     const std::size_t began = at_;
     if (peek() == '-') ++at_;
     if (!is_digit(peek())) complain("no JSON value");
@@ -138,6 +115,7 @@ class JsonReader {
     } else {
       while (is_digit(peek())) ++at_;
     }
+    const std::size_t whole = at_;
     if (peek() == '.') {
       ++at_;
       if (!is_digit(peek())) complain("a number without digits after its point");
@@ -149,7 +127,9 @@ class JsonReader {
       if (!is_digit(peek())) complain("a number without digits in its exponent");
       while (is_digit(peek())) ++at_;
     }
-    return std::strtod(std::string(text_.substr(began, at_ - began)).c_str(), nullptr);
+    value.number_ = std::strtod(std::string(text_.substr(began, at_ - began)).c_str(), nullptr);
+    value.whole_ = at_ == whole;
+    finite_ = finite_ && std::isfinite(value.number_);
   }
 
   std::uint32_t read_unit() {
@@ -210,6 +190,7 @@ class JsonReader {
 
   std::string_view text_;
   std::size_t at_ = 0;
+  bool finite_ = true;  // every number so far
 };
 
 Json Json::parse(std::string_view document) { return JsonReader(document).read(); }

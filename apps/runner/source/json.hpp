@@ -1,7 +1,8 @@
-// JSON (RFC 8259): a reader for what s2m-edge writes, and the two helpers that writing takes.
+// JSON (RFC 8259) and no more: a reader for what s2m-edge writes, and the two helpers that writing takes.
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,15 +10,25 @@
 
 namespace s2m {
 
+// Why a document is refused; `reason` is one of docs/contract.md: not-json, duplicate-key, or damaged (1e999).
+struct JsonFailure : std::runtime_error {
+  std::string reason;
+
+  JsonFailure(const std::string& what, const char* why) : std::runtime_error(what), reason(why) {}
+};
+
 class Json {
  public:
   enum class Kind { kNull, kBoolean, kNumber, kText, kList, kObject };
 
-  // Parse a whole document. Throws std::runtime_error that says what is wrong and at which byte.
+  // Parse a whole document. Throws JsonFailure that says what is wrong and at which byte: also for a key twice in one
+  // object, more than 32 levels, and a number beyond double.
   static Json parse(std::string_view document);
 
   Kind kind() const { return kind_; }
   bool is_null() const { return kind_ == Kind::kNull; }
+  // A number that is written without a point and an exponent.
+  bool is_whole_number() const { return kind_ == Kind::kNumber && whole_; }
 
   // The member called `name` or, for has(), whether there is one. All accessors throw std::runtime_error, naming what was
   // expected, where the value is of another kind.
@@ -37,7 +48,7 @@ class Json {
   void require(Kind kind, const char* name) const;
 
   Kind kind_ = Kind::kNull;
-  bool boolean_ = false;
+  bool boolean_ = false, whole_ = false;
   double number_ = 0;
   std::string text_;
   std::vector<Json> list_;

@@ -6,16 +6,29 @@
 #include <exception>
 #include <new>
 
+#include "bundle.hpp"
 #include "failure.hpp"
 #include "files.hpp"
-#include "golden.hpp"
 #include "network.hpp"
 #include "options.hpp"
 #include "preprocess.hpp"
 #include "report.hpp"
 #include "segment.hpp"
+#include "text.hpp"
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
 
 namespace {
+
+bool stderr_is_terminal() {
+#if defined(__unix__) || defined(__APPLE__)
+  return isatty(STDERR_FILENO) == 1;
+#else
+  return false;
+#endif
+}
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -42,30 +55,58 @@ s2m::Benchmark measure(s2m::Network& network, std::vector<float> image, std::siz
   return {runs, percentile(times, 50), percentile(times, 10), percentile(times, 90)};
 }
 
+// A picture that is unlike what the network was trained on: its mask stands, and so does the exit code.
+void print_warning(const s2m::Segmented& segmented) {
+  if (segmented.guard && segmented.guard->unusual())
+    std::fprintf(stderr, "warning: %s %s\n", s2m::plain(segmented.image.filename().string()).c_str(),
+                 segmented.guard->warning().c_str());
+}
+
+void print_error(const std::string& text) { std::fprintf(stderr, "error: %s\n", s2m::plain(text).c_str()); }
+
+// A line on stderr about a picture that takes many windows, only where a person looks at it.
+class ProgressLine {
+ public:
+  explicit ProgressLine(const std::filesystem::path& image) : name_(s2m::plain(image.filename().string())) {}
+  ~ProgressLine() {
+    if (length_ > 0) std::fprintf(stderr, "\r%*s\r", length_, "");
+  }
+
+  void show(std::size_t done, std::size_t total) {
+    if (total < 2 || !stderr_is_terminal()) return;
+    length_ = std::max(length_, std::fprintf(stderr, "\r%s: window %zu of %zu", name_.c_str(), done, total));
+    std::fflush(stderr);
+  }
+
+ private:
+  std::string name_;
+  int length_ = 0;
+};
+
 int run(const s2m::Options& options) {
-  const s2m::Contract contract = s2m::read_contract(options.bundle);
+  const s2m::Bundle bundle = s2m::open_bundle(options.bundle);
+  const s2m::Contract& contract = bundle.contract;
   if (options.threshold && contract.outputs > 1)
     throw s2m::Failure(s2m::kWrongRequest, "this network has several classes, which take no threshold",
                        "Leave --threshold out.");
-  const s2m::Gate gate = s2m::read_gate(options.bundle);
-  const std::vector<s2m::Golden> golden = s2m::read_golden(options.bundle, contract);
   const std::vector<std::filesystem::path> paths = s2m::list_images(options.images);
   if (!paths.empty()) s2m::make_folder(options.out);
-  s2m::Network network(s2m::verified_artifact(options.bundle, contract), contract, options.threads);
-
-  s2m::Report report;
-  report.bundle = options.bundle.string(), report.device = s2m::device_name();
-  report.threads = network.threads(), report.load_milliseconds = network.load_milliseconds();
-  report.self_test = s2m::run_self_test(golden, contract, gate, [&](const auto& fitted, double& milliseconds) {
+  s2m::Network network(bundle.artifact(), contract, options.threads);
+  const s2m::Predict predict = [&](const std::vector<std::uint8_t>& fitted, double& milliseconds) {
     check_interrupt();
     std::vector<float> image = s2m::normalise(fitted, contract.preprocessing);
     std::vector<float> probabilities = network.run(image);
     milliseconds = network.run_milliseconds();
     return probabilities;
-  });
+  };
+
+  s2m::Report report;
+  report.bundle = options.bundle.string(), report.device = s2m::device_name();
+  report.threads = network.threads(), report.load_milliseconds = network.load_milliseconds();
+  report.self_test = s2m::run_self_test(bundle.golden, contract, contract.gate, predict);
   const auto print = [&] {
     const std::string text =
-        options.json ? s2m::report_json(report, contract, gate) : s2m::report_text(report, contract);
+        options.json ? s2m::report_json(report, contract, contract.gate) : s2m::report_text(report, contract);
     std::fputs(text.c_str(), stdout);
     std::fflush(stdout);
   };
@@ -75,23 +116,35 @@ int run(const s2m::Options& options) {
                        "No mask was written; do not use this bundle here.");
   }
   if (options.benchmark)
-    report.benchmark = measure(network, s2m::normalise(golden[0].fitted, contract.preprocessing), options.benchmark);
+    report.benchmark = measure(network, s2m::normalise(bundle.golden[0].fitted, contract.preprocessing), options.benchmark);
 
   std::set<std::string> taken;
+  int code = s2m::kDone;
+  const auto fail = [&](const std::string& why, int how) {  // one image that fails does not stop the others
+    report.failures.push_back(why);
+    print_error(why);
+    if (code != s2m::kGateFailed) code = how;
+  };
+  const auto segment = [&](const std::filesystem::path& path) {
+    ProgressLine line(path);
+    return s2m::segment(
+        path, predict, bundle, options, [&](std::size_t done, std::size_t total) { line.show(done, total); }, taken);
+  };
   for (const std::filesystem::path& path : paths) {
     check_interrupt();
     try {
-      report.images.push_back(s2m::segment(path, network, contract, options, taken));
-    } catch (const s2m::ImageFailure& failure) {  // one image that cannot be read does not stop the others
-      report.failures.emplace_back(failure.what());
-      std::fprintf(stderr, "error: %s\n", failure.what());
+      report.images.push_back(segment(path));
+      print_warning(report.images.back());
+    } catch (const s2m::ImageFailure& failure) {
+      fail(failure.what(), failure.code);
+    } catch (const s2m::AnswerFailure& failure) {
+      fail(failure.what(), failure.code);
     } catch (const std::bad_alloc&) {
-      report.failures.push_back(path.string() + " does not fit in memory. Use a smaller image.");
-      std::fprintf(stderr, "error: %s\n", report.failures.back().c_str());
+      fail(path.string() + " does not fit in memory. Use a smaller image.", s2m::kWrongRequest);
     }
   }
   print();
-  return report.failures.empty() ? s2m::kDone : s2m::kWrongRequest;
+  return code;
 }
 
 }  // namespace
@@ -102,18 +155,22 @@ int main(int count, char** words) {
   try {
     const s2m::Options options = s2m::parse_options(count, words);
     if (options.help || options.version) {
-      std::fputs(options.help ? s2m::kUsage : (s2m::versions_text() + "\n").c_str(), stdout);
+      std::fputs((options.help ? s2m::usage() : s2m::versions_text() + "\n").c_str(), stdout);
       return s2m::kDone;
     }
     return run(options);
   } catch (const s2m::Failure& failure) {
-    std::fprintf(stderr, failure.code == s2m::kInterrupted ? "%s\n" : "error: %s\n", failure.what());
+    if (failure.code == s2m::kInterrupted) {
+      std::fprintf(stderr, "%s\n", failure.what());
+    } else {
+      print_error(failure.what());
+    }
     return failure.code;
   } catch (const std::bad_alloc&) {
     std::fputs("error: out of memory. Use a smaller image, or a bundle of a smaller size.\n", stderr);
     return s2m::kWrongRequest;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: unexpected failure (%s). Please report it.\n", error.what());
+    print_error(std::string("unexpected failure (") + error.what() + "). Please report it.");
     return s2m::kWrongRequest;
   }
 }

@@ -30,8 +30,6 @@ using executorch::runtime::Error;
 
 namespace {
 
-constexpr const char kExportAgain[] = "Export the bundle again.";
-
 // What the runtime said first when something failed; its error codes alone do not name the operator that lacks.
 std::string first_complaint;
 
@@ -80,9 +78,9 @@ Network::Network(const std::filesystem::path& artifact, const Contract& contract
   if (error != Error::Ok) fail(implementation_->name + " cannot be run", error);
   load_milliseconds_ = clock.milliseconds();
 
-  const std::size_t size = contract.preprocessing.size;
-  implementation_->input_shape = {1, contract.preprocessing.channels, size, size};
-  implementation_->output_shape = {1, contract.outputs, size, size};
+  const std::size_t height = contract.preprocessing.height, width = contract.preprocessing.width;
+  implementation_->input_shape = {1, contract.preprocessing.channels, height, width};
+  implementation_->output_shape = {1, contract.outputs, height, width};
   const auto meta = module.method_meta("forward");
   const auto input = meta.ok() && meta->num_inputs() == 1 ? meta->input_tensor_meta(0) : Error::InvalidProgram;
   if (!input.ok() || input->scalar_type() != ScalarType::Float || !same_sizes(input->sizes(), implementation_->input_shape))

@@ -17,7 +17,7 @@ class Network {
   Network(const std::filesystem::path& artifact, const Contract& contract, std::size_t threads);
   ~Network();
 
-  // Probabilities outputs x size x size of a normalised image channels x size x size. Throws Failure.
+  // Probabilities outputs x height x width of a normalised image channels x height x width. Throws Failure.
   std::vector<float> run(std::vector<float>& image);
 
   double load_milliseconds() const { return load_milliseconds_; }

@@ -9,6 +9,8 @@
 
 namespace s2m {
 
+namespace {
+
 const char kUsage[] =
     "usage: s2m_edge_runner BUNDLE [IMAGE...] [options]\n"
     "\n"
@@ -23,14 +25,12 @@ const char kUsage[] =
     "  --threads N       threads of the runtime (default: its own choice)\n"
     "  --self-test       only run the bundle's golden inputs and compare with the reference\n"
     "  --benchmark N     run the network N times on a golden input and print its times\n"
-    "  --probabilities   also write the network's output, float32, classes x size x size, as .npy\n"
+    "  --probabilities   also write the network's output, float32, classes x height x width, as .npy (of the whole\n"
+    "                    picture where the network slides)\n"
     "  --json            print the result as JSON\n"
     "  --help, --version\n"
     "\n"
-    "The golden inputs are run first, always; where they fail no mask is written.\n"
-    "Exit codes: 0 done, 1 the self-test or the program failed, 2 wrong request, 130 interrupted.\n";
-
-namespace {
+    "The golden inputs are run first, always; where they fail no mask is written.\n";
 
 constexpr std::size_t kMostThreads = 256, kMostRuns = 1'000'000;
 
@@ -51,6 +51,16 @@ float fraction(const std::string& name, const char* text) {
 }
 
 }  // namespace
+
+std::string usage() {
+  std::string text = kUsage;
+  text += "\nExit codes:\n";
+  for (const ExitCodeMeaning& row : kExitCodes) {
+    std::string code = std::to_string(row.code);
+    text += "  " + code.append(5 - code.size(), ' ') + row.meaning + "\n";
+  }
+  return text;
+}
 
 Options parse_options(int count, char** words) {
   Options options;

@@ -16,7 +16,8 @@ struct Options {
   bool self_test = false, json = false, probabilities = false, help = false, version = false;
 };
 
-extern const char kUsage[];
+// What --help prints.
+std::string usage();
 
 // Throws Failure (exit code 2) for a wrong request.
 Options parse_options(int count, char** words);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1a\n";
 constexpr std::string_view kJpegStart = "\xff\xd8\xff", kExif{"Exif\0\0", 6};
+constexpr std::size_t kLargestSide = 65535;
 constexpr std::uint16_t kOrientationTag = 0x0112;
 
 std::string_view view(const Bytes& file) { return {reinterpret_cast<const char*>(file.data()), file.size()}; }
@@ -56,6 +57,21 @@ bool visit_chunks(std::string_view file, const Visit& visit) {
   return false;
 }
 
+// Whether a BMP holds all its rows, padding of the last one aside; compressed ones are not supported anyway.
+bool is_cut_bitmap(std::string_view file) {
+  if (file.size() < 34) return true;
+  const std::size_t offset = read_number(file, 10, 4, false);
+  const bool early = read_number(file, 14, 4, false) == 12;  // the header of OS/2
+  const std::size_t width = read_number(file, 18, early ? 2 : 4, false);
+  const auto stated = static_cast<std::int64_t>(read_number(file, early ? 20 : 22, early ? 2 : 4, false));
+  const std::int64_t signed_height = early || stated < std::int64_t{1} << 31 ? stated : stated - (std::int64_t{1} << 32);
+  const auto height = static_cast<std::size_t>(signed_height < 0 ? -signed_height : signed_height);
+  const std::size_t bits = read_number(file, early ? 24 : 28, 2, false);
+  if (width == 0 || height == 0 || width > kLargestSide || height > kLargestSide || offset > file.size()) return true;
+  const std::size_t row = (width * bits + 31) / 32 * 4;
+  return row * (height - 1) + (width * bits + 7) / 8 > file.size() - offset;
+}
+
 // The TIFF structure of a JPEG's APP1 segment, or an empty view.
 std::string_view jpeg_exif(std::string_view file) {
   std::size_t at = 2;
@@ -91,6 +107,7 @@ std::string damage(const Bytes& bytes) {
     });
     return found;
   }
+  if (begins(file, "BM") && is_cut_bitmap(file)) return "it is truncated";
   if (begins(file, kJpegStart) && file.rfind("\xff\xd9") == std::string_view::npos) return "it is truncated";
   return "";
 }

@@ -8,8 +8,8 @@
 
 namespace s2m {
 
-// Why a PNG or JPEG cannot be whole (a wrong checksum, no end), or an empty text. stb_image checks neither, and would
-// show a damaged picture as if nothing were wrong.
+// Why a PNG, JPEG or BMP cannot be whole (a wrong checksum, no end, too few rows), or an empty text. stb_image checks none
+// of it, and would show a damaged picture as if nothing were wrong.
 std::string damage(const Bytes& file);
 
 // The EXIF orientation of a JPEG or PNG, 1..8; 1 where there is none.

@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <cctype>
 #include <climits>
-#include <cmath>
-#include <cstring>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "failure.hpp"
 #include "files.hpp"
+#include "intensity.hpp"
 #include "orientation.hpp"
+#include "pnm.hpp"
 #include "stb.hpp"
 
 namespace s2m {
@@ -28,15 +29,17 @@ struct FreeImage {
   void operator()(void* pixels) const { stbi_image_free(pixels); }
 };
 
-// 16-bit grey, stretched linearly to 0..255, as to_rgb does it.
-std::vector<std::uint8_t> stretched(const std::uint16_t* values, std::size_t count) {
-  const auto [low, high] = std::minmax_element(values, values + count);
-  const auto lowest = static_cast<float>(*low);
-  const auto factor = *high > *low ? static_cast<float>(255.0 / (static_cast<double>(*high) - *low)) : 0.0f;
-  std::vector<std::uint8_t> grey(count);
-  for (std::size_t at = 0; at < count; ++at)
-    grey[at] = static_cast<std::uint8_t>(std::floor((static_cast<float>(values[at]) - lowest) * factor + 0.5f));
-  return grey;
+// Grey as RGB.
+std::vector<std::uint8_t> threefold(const std::vector<std::uint8_t>& grey) {
+  std::vector<std::uint8_t> rgb(grey.size() * 3);
+  for (std::size_t at = 0; at < rgb.size(); ++at) rgb[at] = grey[at / 3];
+  return rgb;
+}
+
+Picture picture_of(const Pnm& file, const Intensity& intensity) {
+  const std::vector<std::uint8_t> values = file.deep ? spread(file.values.data(), file.values.size(), intensity)
+                                                     : std::vector<std::uint8_t>(file.values.begin(), file.values.end());
+  return {file.width, file.height, file.channels == 1 ? threefold(values) : values};
 }
 
 }  // namespace
@@ -47,36 +50,54 @@ bool is_picture_name(const fs::path& path) {
   return std::find(std::begin(kSuffixes), std::end(kSuffixes), suffix) != std::end(kSuffixes);
 }
 
-Picture read_picture(const fs::path& path) {
+Picture read_picture(const fs::path& path, const Intensity& intensity) {
   const std::string name = path.string();
-  if (!fs::is_regular_file(path)) throw ImageFailure("there is no image " + name, "Check the path.");
+  if (!is_file(path)) throw ImageFailure("there is no image " + name, "Check the path.");
   const auto bytes = read_file(path);
   if (!bytes) throw ImageFailure(name + " cannot be read", "Check the permissions of the file.");
   if (bytes->empty()) throw ImageFailure(name + " is empty (0 bytes)", "Copy the image again.");
+  const auto require_sides = [&name](std::size_t width, std::size_t height) {
+    if (std::min(width, height) < kSmallestSide)
+      throw ImageFailure(name + " is " + std::to_string(width) + " x " + std::to_string(height) + " pixels",
+                         "Images need at least " + std::to_string(kSmallestSide) + " pixels on each side.");
+    if (width * height > kMostPixels) throw ImageFailure(name + " does not fit in memory", "Use a smaller image.");
+  };
   const auto corrupt = [&name](const std::string& why) {
     return ImageFailure(name + " cannot be read as an image (" + why + ")", kRemedy);
   };
   if (bytes->size() > INT_MAX) throw ImageFailure(name + " does not fit in memory", "Use a smaller image.");
   if (const std::string why = damage(*bytes); !why.empty()) throw corrupt(why);
+  if (is_pnm(*bytes)) {
+    try {
+      const Pnm found = parse_pnm(*bytes);
+      require_sides(found.width, found.height);
+      return picture_of(found, intensity);
+    } catch (const Failure&) {
+      throw;
+    } catch (const std::runtime_error& error) {
+      throw corrupt(error.what());
+    }
+  }
   const stbi_uc* data = bytes->data();
   const int size = static_cast<int>(bytes->size());
   int width = 0, height = 0, channels = 0;
   if (!stbi_info_from_memory(data, size, &width, &height, &channels)) throw corrupt(stbi_failure_reason());
-  if (std::min(width, height) < static_cast<int>(kSmallestSide))
-    throw ImageFailure(name + " is " + std::to_string(width) + " x " + std::to_string(height) + " pixels",
-                       "Images need at least " + std::to_string(kSmallestSide) + " pixels on each side.");
+  height = height < 0 && height != INT_MIN ? -height : height;  // a BMP whose rows begin at the top
+  if (width < 1 || height < 1) throw corrupt("its header is damaged");
   const std::size_t pixels = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
-  if (pixels > kMostPixels) throw ImageFailure(name + " does not fit in memory", "Use a smaller image.");
-  Picture picture{static_cast<std::size_t>(width), static_cast<std::size_t>(height), std::vector<std::uint8_t>(pixels * 3)};
-  if (channels == 1 && stbi_is_16_bit_from_memory(data, size)) {
-    const std::unique_ptr<stbi_us, FreeImage> deep(stbi_load_16_from_memory(data, size, &width, &height, &channels, 1));
+  require_sides(static_cast<std::size_t>(width), static_cast<std::size_t>(height));
+  Picture picture{static_cast<std::size_t>(width), static_cast<std::size_t>(height), {}};
+  if (stbi_is_16_bit_from_memory(data, size)) {
+    const int wanted = channels < 3 ? 1 : 3;  // alpha is dropped
+    const std::unique_ptr<stbi_us, FreeImage> deep(
+        stbi_load_16_from_memory(data, size, &width, &height, &channels, wanted));
     if (!deep) throw corrupt(stbi_failure_reason());
-    const std::vector<std::uint8_t> grey = stretched(deep.get(), pixels);
-    for (std::size_t at = 0; at < pixels * 3; ++at) picture.rgb[at] = grey[at / 3];
+    std::vector<std::uint8_t> levels = spread(deep.get(), pixels * static_cast<std::size_t>(wanted), intensity);
+    picture.rgb = wanted == 1 ? threefold(levels) : std::move(levels);
   } else {
     const std::unique_ptr<stbi_uc, FreeImage> decoded(stbi_load_from_memory(data, size, &width, &height, &channels, 3));
     if (!decoded) throw corrupt(stbi_failure_reason());
-    std::memcpy(picture.rgb.data(), decoded.get(), pixels * 3);
+    picture.rgb.assign(decoded.get(), decoded.get() + pixels * 3);
   }
   return turned_upright(std::move(picture), exif_orientation(*bytes));
 }

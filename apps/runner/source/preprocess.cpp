@@ -73,9 +73,9 @@ std::vector<float> resample(const std::vector<float>& plane, std::size_t rows, s
 }
 
 std::vector<std::uint8_t> fit_to_network(const Picture& picture, const Preprocessing& preprocessing) {
-  const std::size_t size = preprocessing.size, channels = preprocessing.channels;
+  const std::size_t height = preprocessing.height, width = preprocessing.width, channels = preprocessing.channels;
   const std::size_t pixels = picture.width * picture.height;
-  std::vector<std::uint8_t> fitted(size * size * channels);
+  std::vector<std::uint8_t> fitted(height * width * channels);
   std::vector<float> plane(pixels);
   for (std::size_t channel = 0; channel < channels; ++channel) {
     const std::uint8_t* rgb = picture.rgb.data();
@@ -83,8 +83,8 @@ std::vector<std::uint8_t> fit_to_network(const Picture& picture, const Preproces
       plane[at] = channels == 3 ? static_cast<float>(rgb[channel])
                                 : 0.299f * static_cast<float>(rgb[0]) + 0.587f * static_cast<float>(rgb[1]) +
                                       0.114f * static_cast<float>(rgb[2]);
-    const std::vector<float> stretched = resample(plane, picture.height, picture.width, size, size);
-    for (std::size_t at = 0; at < size * size; ++at)
+    const std::vector<float> stretched = resample(plane, picture.height, picture.width, height, width);
+    for (std::size_t at = 0; at < height * width; ++at)
       fitted[at * channels + channel] =
           static_cast<std::uint8_t>(std::floor(std::min(std::max(stretched[at], 0.0f), 255.0f) + 0.5f));
   }
@@ -92,7 +92,7 @@ std::vector<std::uint8_t> fit_to_network(const Picture& picture, const Preproces
 }
 
 std::vector<float> normalise(const std::vector<std::uint8_t>& fitted, const Preprocessing& preprocessing) {
-  const std::size_t channels = preprocessing.channels, pixels = preprocessing.size * preprocessing.size;
+  const std::size_t channels = preprocessing.channels, pixels = preprocessing.height * preprocessing.width;
   std::vector<float> planes(channels * pixels);
   for (std::size_t channel = 0; channel < channels; ++channel)
     for (std::size_t at = 0; at < pixels; ++at)
@@ -119,12 +119,14 @@ std::vector<std::uint8_t> decide(const std::vector<float>& probabilities, std::s
 }
 
 std::vector<std::uint8_t> mask_in_original_size(const std::vector<float>& probabilities, std::size_t outputs,
-                                                std::size_t size, std::size_t height, std::size_t width, float threshold) {
-  if (height == size && width == size) return decide(probabilities, outputs, threshold);
-  const Resampling across(size, width), down(size, height);
+                                                const Preprocessing& preprocessing, std::size_t height,
+                                                std::size_t width, float threshold) {
+  const std::size_t rows = preprocessing.height, columns = preprocessing.width;
+  if (height == rows && width == columns) return decide(probabilities, outputs, threshold);
+  const Resampling across(columns, width), down(rows, height);
   std::vector<std::vector<float>> narrowed;
   for (std::size_t output = 0; output < outputs; ++output)
-    narrowed.push_back(resample_columns(probabilities.data() + output * size * size, size, size, across));
+    narrowed.push_back(resample_columns(probabilities.data() + output * rows * columns, rows, columns, across));
   std::vector<std::uint8_t> labels;
   labels.reserve(height * width);
   std::vector<float> row(outputs * width);

@@ -35,18 +35,20 @@ class Resampling {
 std::vector<float> resample(const std::vector<float>& plane, std::size_t rows, std::size_t columns, std::size_t height,
                             std::size_t width);
 
-// The picture stretched to size x size x channels, rounded half up to 8 bits.
+// The picture stretched to the network's height x width x channels, rounded half up to 8 bits.
 std::vector<std::uint8_t> fit_to_network(const Picture& picture, const Preprocessing& preprocessing);
 
-// A fitted picture as the network's input, channels x size x size.
+// A fitted picture as the network's input, channels x height x width.
 std::vector<float> normalise(const std::vector<std::uint8_t>& fitted, const Preprocessing& preprocessing);
 
 // Labels of probabilities outputs x pixels: 1 where p >= threshold for one output, else the largest (the first of
 // equals), 0 being the background.
 std::vector<std::uint8_t> decide(const std::vector<float>& probabilities, std::size_t outputs, float threshold);
 
-// Labels height x width of probabilities outputs x size x size, which are resampled first and then decided.
+// Labels height x width of probabilities outputs x the network's height x width, which are resampled first and then
+// decided.
 std::vector<std::uint8_t> mask_in_original_size(const std::vector<float>& probabilities, std::size_t outputs,
-                                                std::size_t size, std::size_t height, std::size_t width, float threshold);
+                                                const Preprocessing& preprocessing, std::size_t height,
+                                                std::size_t width, float threshold);
 
 }  // namespace s2m

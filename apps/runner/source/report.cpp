@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "json.hpp"
+#include "text.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <sys/resource.h>
@@ -49,10 +50,19 @@ std::string list(const Items& items, const char* indent, const Write& write) {
 std::string parity_json(const Parity& image) {
   return "{" + member("name", json_text(image.name)) + ", " +
          member("max_probability_error", json_number(image.probability_error)) + ", " +
+         member("mean_probability_error", json_number(image.mean_probability_error)) + ", " +
          member("mask_agreement", json_number(image.mask_agreement)) + ", " +
          member("mask_dice", json_number(image.mask_dice)) + ", " +
+         member("mask_fraction", json_number(image.mask_fraction)) + ", " +
          member("milliseconds", json_number(image.milliseconds, 3)) + ", " +
          member("breaches", list(image.breaches, "      ", [](const std::string& text) { return json_text(text); })) + "}";
+}
+
+std::string guard_json(const std::optional<GuardVerdict>& guard) {
+  if (!guard) return "null";
+  return "{" + member("score", json_number(guard->score, 3)) + ", " +
+         member("threshold", json_number(guard->threshold, 3)) + ", " +
+         member("unusual", guard->unusual() ? "true" : "false") + "}";
 }
 
 std::string segmented_json(const Segmented& image, const Contract& contract) {
@@ -68,9 +78,10 @@ std::string segmented_json(const Segmented& image, const Contract& contract) {
                      member("width", std::to_string(image.width)) + ", " +
                      member("height", std::to_string(image.height)) + ", " + member("area_pixels", "{" + pixels + "}") +
                      ", " + member("area_fraction", "{" + fractions + "}") + ", " +
+                     member("windows", std::to_string(image.windows)) + ", " +
                      member("network_milliseconds", json_number(image.network_milliseconds, 2)) + ", " +
                      member("milliseconds", json_number(image.milliseconds, 2)) + ", " +
-                     member("mask", json_text(image.mask.string())) + ", " +
+                     member("guard", guard_json(image.guard)) + ", " + member("mask", json_text(image.mask.string())) + ", " +
                      member("overlay", json_text(image.overlay.string()));
   if (!image.probabilities.empty()) text += ", " + member("probabilities", json_text(image.probabilities.string()));
   return text + "}";
@@ -109,9 +120,12 @@ std::string report_json(const Report& report, const Contract& contract, const Ga
   const auto line = [&text](const char* name, const std::string& value) { text << "  " << member(name, value) << ",\n"; };
   text << "{\n";
   line("bundle", json_text(report.bundle));
+  line("network", json_text(contract.network));
+  line("architecture", json_text(contract.architecture));
   line("target", json_text(contract.target));
   line("precision", json_text(contract.precision));
   line("spectral", json_text(contract.spectral));
+  line("proved", contract.proved() ? "true" : "false");
   line("verdict", json_text("executed"));
   line("device", json_text(report.device));
   line("threads", std::to_string(report.threads));
@@ -122,6 +136,7 @@ std::string report_json(const Report& report, const Contract& contract, const Ga
   line("notice", json_text(kNotice));
   text << "  \"self_test\": {\n    " << member("passed", report.self_test.passed() ? "true" : "false") << ",\n    "
        << member("gate", "{" + member("probability_error", json_number(gate.probability_error)) + ", " +
+                             member("mean_probability_error", json_number(gate.mean_probability_error)) + ", " +
                              member("mask_agreement", json_number(gate.mask_agreement)) + ", " +
                              member("mask_dice", gate.mask_dice > 0 ? json_number(gate.mask_dice) : "null") + "}")
        << ",\n    " << member("images", list(report.self_test.images, "    ", parity_json)) << "\n  },\n";
@@ -138,12 +153,12 @@ std::string report_json(const Report& report, const Contract& contract, const Ga
 
 std::string report_text(const Report& report, const Contract& contract) {
   std::ostringstream text;
-  text << "ExecuTorch " S2M_EDGE_EXECUTORCH_VERSION ", " << contract.precision << ", " << report.device << ", "
+  text << contract.network << ", ExecuTorch " S2M_EDGE_EXECUTORCH_VERSION ", " << contract.precision << ", " << report.device << ", "
        << report.threads << (report.threads == 1 ? " thread" : " threads") << ", loaded in "
        << formatted("%.0f ms", report.load_milliseconds) << '\n';
   double worst = 0, agreement = 1;
   for (const Parity& image : report.self_test.images) {
-    if (!(image.probability_error <= worst)) worst = image.probability_error;
+    if (!std::isnan(worst) && !(image.probability_error <= worst)) worst = image.probability_error;
     agreement = std::min(agreement, image.mask_agreement);
   }
   text << "self-test " << (report.self_test.passed() ? "passed" : "FAILED") << " on " << report.self_test.images.size()
@@ -154,14 +169,15 @@ std::string report_text(const Report& report, const Contract& contract) {
          << formatted("%.1f", report.benchmark->p10) << " to " << formatted("%.1f ms", report.benchmark->p90) << " ("
          << report.benchmark->runs << " runs), peak memory " << formatted("%.0f MiB", peak_mebibytes()) << '\n';
   for (const Segmented& image : report.images) {
-    text << image.image.filename().string() << ": " << image.width << " x " << image.height;
+    text << plain(image.image.filename().string()) << ": " << image.width << " x " << image.height;
     for (std::size_t index = 0; index < contract.classes.size(); ++index)
       text << ", " << contract.classes[index].name << ' '
            << formatted("%.1f%%", 100.0 * static_cast<double>(image.areas[index]) /
                                       static_cast<double>(image.width * image.height))
            << " (" << image.areas[index] << " px)";
+    if (image.windows > 1) text << ", " << image.windows << " windows";
     text << ", network " << formatted("%.0f ms", image.network_milliseconds) << ", in all "
-         << formatted("%.0f ms", image.milliseconds) << "; " << image.overlay.string() << '\n';
+         << formatted("%.0f ms", image.milliseconds) << "; " << plain(image.overlay.string()) << '\n';
   }
   text << kNotice << '\n';
   return text.str();

@@ -19,14 +19,17 @@ struct StoredTensor {
 
 class Safetensors {
  public:
-  // Throws std::runtime_error that says what is wrong: truncated, not JSON, offsets outside of the file, sizes that do
-  // not fit shape and type.
+  // Throws std::runtime_error that says what is wrong: truncated, not JSON, sizes that do not fit shape and type, or
+  // tensors that do not lie one behind the other from the header to the end of the file.
   explicit Safetensors(Bytes file);
   Safetensors(const Safetensors&) = delete;  // the tensors point into this object
   Safetensors& operator=(const Safetensors&) = delete;
 
+  bool has_metadata(const std::string& name) const;
   const std::string& metadata(const std::string& name) const;
-  // The tensor called `name`, which must be of this type and shape. Both throw std::runtime_error.
+  // Throws std::runtime_error where there is no tensor of this name, of any type and shape.
+  const StoredTensor& require(const std::string& name) const;
+  // The tensor called `name`, which must be of this type and shape. All of these throw std::runtime_error.
   const StoredTensor& tensor(const std::string& name, const std::string& type, const std::vector<std::size_t>& shape) const;
 
  private:

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 
 namespace s2m {
 
@@ -42,22 +43,49 @@ void take_block(State& state, const std::uint8_t* block) {
   for (std::size_t i = 0; i < 8; ++i) state[i] += after[i];
 }
 
-}  // namespace
+constexpr State kStart = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+constexpr std::size_t kBlock = 64;
+constexpr std::size_t kPart = 1 << 16;  // of a file, a whole number of blocks
 
-std::string sha256(const Bytes& bytes) {
-  State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  const std::size_t whole = bytes.size() / 64 * 64;
-  for (std::size_t at = 0; at < whole; at += 64) take_block(state, bytes.data() + at);
-  Bytes rest(bytes.begin() + static_cast<std::ptrdiff_t>(whole), bytes.end());
+// The digest, once all whole blocks before `rest` are in the state; `count` bytes in all.
+std::string finished(State state, Bytes rest, std::uint64_t count) {
   rest.push_back(0x80);
-  while (rest.size() % 64 != 56) rest.push_back(0);
-  const std::uint64_t bits = std::uint64_t{bytes.size()} * 8;
-  for (int shift = 56; shift >= 0; shift -= 8) rest.push_back(static_cast<std::uint8_t>(bits >> shift));
-  for (std::size_t at = 0; at < rest.size(); at += 64) take_block(state, rest.data() + at);
+  while (rest.size() % kBlock != kBlock - 8) rest.push_back(0);
+  for (int shift = 56; shift >= 0; shift -= 8) rest.push_back(static_cast<std::uint8_t>(count * 8 >> shift));
+  for (std::size_t at = 0; at < rest.size(); at += kBlock) take_block(state, rest.data() + at);
   std::string text;
   for (const std::uint32_t word : state)
     for (int shift = 28; shift >= 0; shift -= 4) text.push_back("0123456789abcdef"[word >> shift & 15]);
   return text;
+}
+
+}  // namespace
+
+std::string sha256(const Bytes& bytes) {
+  State state = kStart;
+  const std::size_t whole = bytes.size() / kBlock * kBlock;
+  for (std::size_t at = 0; at < whole; at += kBlock) take_block(state, bytes.data() + at);
+  return finished(state, {bytes.begin() + static_cast<std::ptrdiff_t>(whole), bytes.end()}, bytes.size());
+}
+
+std::optional<std::string> file_sha256(const std::filesystem::path& path) {
+  if (!is_file(path)) return std::nullopt;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::nullopt;
+  State state = kStart;
+  std::uint64_t count = 0;
+  Bytes part(kPart);
+  for (;;) {
+    file.read(reinterpret_cast<char*>(part.data()), static_cast<std::streamsize>(part.size()));
+    const auto found = static_cast<std::size_t>(file.gcount());
+    if (file.bad() || (found < part.size() && !file.eof())) return std::nullopt;
+    const std::size_t whole = found / kBlock * kBlock;
+    for (std::size_t at = 0; at < whole; at += kBlock) take_block(state, part.data() + at);
+    count += found;
+    if (found == part.size()) continue;
+    return finished(state, {part.begin() + static_cast<std::ptrdiff_t>(whole), part.begin() + static_cast<std::ptrdiff_t>(found)},
+                    count);
+  }
 }
 
 }  // namespace s2m

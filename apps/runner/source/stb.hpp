@@ -5,7 +5,6 @@
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
 #define STBI_ONLY_BMP
-#define STBI_ONLY_PNM
 #define STBI_MAX_DIMENSIONS 65535
 #define STBI_WRITE_NO_STDIO
 #include "stb_image.h"

@@ -1,9 +1,12 @@
 /** Vite plugins: onnxruntime-web's files beside the page, and the service worker with the hash of every file. */
 
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+
+import { PACKED } from '../src/core/gzip.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const RUNTIME = path.join(ROOT, 'node_modules', 'onnxruntime-web');
@@ -22,7 +25,8 @@ const RUNTIME_FILES = [
 const sha256 = (content) => createHash('sha256').update(content).digest('hex');
 
 /**
- * Copies the runtime to `ort/`, without the trailing reference to a source map that is not shipped.
+ * Copies the runtime to `ort/`: its modules without the trailing reference to a source map that is not shipped, its
+ * binaries packed, because few servers would do it, with their sizes.
  * @returns {import('vite').Plugin}
  */
 export function runtime() {
@@ -38,16 +42,22 @@ export function runtime() {
       sequential: true,
       handler: async () => {
         await mkdir(path.join(out, 'ort'), { recursive: true });
+        /** @type {Record<string, { packed: number, unpacked: number }>} */
+        const sizes = {};
         for (const name of RUNTIME_FILES) {
           const source = path.join(RUNTIME, 'dist', name);
           const target = path.join(out, 'ort', name);
           if (name.endsWith('.wasm')) {
-            await copyFile(source, target);
+            const binary = await readFile(source);
+            const packed = gzipSync(binary, { level: 9 });
+            sizes[name] = { packed: packed.length, unpacked: binary.length };
+            await writeFile(target + PACKED, packed);
           } else {
             const text = await readFile(source, 'utf-8');
             await writeFile(target, text.replace(/\n?\/\/# sourceMappingURL=\S+\s*$/, '\n'));
           }
         }
+        await writeFile(path.join(out, 'ort', 'sizes.json'), JSON.stringify(sizes));
       },
     },
   };

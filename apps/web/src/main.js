@@ -3,33 +3,36 @@
 import { messageOf } from './core/errors.js';
 import { fetchOffers, fetchSamples, offerUrls, sampleUrl, sharedUrls } from './ui/catalogue.js';
 import { Engine } from './ui/engine.js';
-import { listenForPictures, showSamples } from './ui/inputs.js';
-import { keepOffline, startOffline } from './ui/offline.js';
-import { button, element, input, make, recall, remember, select } from './ui/page.js';
-import { showBadge, showSelfTest } from './ui/report.js';
+import { listenForPictures } from './ui/inputs.js';
+import { keepOffline, sayOffline, startOffline } from './ui/offline.js';
+import { announce, button, element, input, make, recall, remember, select } from './ui/page.js';
+import { showBadge, showMeasured, showSelfTest } from './ui/report.js';
+import { showSamples } from './ui/samples.js';
 import { Slots } from './ui/slots.js';
 import { setPanes, setStyle, showMessage, showProgress, showRefusal } from './ui/stage.js';
 import { startTheme } from './ui/theme.js';
-import { sentence } from './ui/text.js';
+import { megabytes, networkName, seconds, sentence } from './ui/text.js';
 import { Viewer } from './ui/viewer.js';
 
 /**
  * @typedef {import('./ui/catalogue.js').Offer} Offer
- * @typedef {import('./ui/inputs.js').Sample} Sample
+ * @typedef {import('./ui/samples.js').Sample} Sample
  */
 
 /** @type {Offer[]} */
 let offers = [];
 /** @type {Sample[]} */
 let samples = [];
+let noted = false;
+const firstVisit = !navigator.serviceWorker?.controller && recall('first-visit') === null;
 
 const engine = new Engine();
 const slots = new Slots(engine, modelsChanged);
-const viewer = new Viewer(engine, () => slots.ready);
+const viewer = new Viewer(engine, () => slots.ready, showThreshold);
 
 const receivers = {
   picture: (/** @type {Blob} */ blob, /** @type {string} */ name) => viewer.open(blob, name),
-  bundle: (/** @type {File[]} */ files) => offerByHand(files),
+  bundle: offerByHand,
   problem: (/** @type {unknown} */ error) => viewer.problem(error),
 };
 
@@ -38,27 +41,61 @@ const offerOf = (id) => offers.find((offer) => offer.id === id);
 
 function modelsChanged() {
   const usable = slots.ready.length > 0;
-  // While a model loads, a picture may be chosen already; once a self-test has failed, none may.
-  for (const id of ['open', 'camera', 'paste']) button(id).disabled = slots.state === 'failed';
-  for (const opener of element('samples').querySelectorAll('button')) opener.disabled = slots.state === 'failed';
-  if (slots.state === 'failed') viewer.stopLive();
+  learnOffers();
+  if (usable) noteVisit();
+  // While a model loads, a picture may be chosen already; once it is known that there will be no mask, none may.
+  for (const id of ['open', 'camera', 'paste']) button(id).disabled = slots.blocked;
+  for (const opener of element('samples').querySelectorAll('button')) opener.disabled = slots.blocked;
+  if (slots.blocked) viewer.stopLive();
   showThreshold();
   viewer.modelsChanged();
   if (usable) keepUsed();
+  else if (slots.state === 'absent') sayOffline(offers);
+}
+
+/** How long it took until the first model was ready, this time and the first time, when nothing of it was here. */
+function noteVisit() {
+  if (noted) return;
+  noted = true;
+  const loaded = slots.ready.reduce((sum, { opened }) => sum + opened.bytes, 0);
+  const text = `ready after ${seconds(performance.now())}, network and runtime ${megabytes(loaded)}`;
+  if (firstVisit) remember('first-visit', text);
+  else showMeasured('This visit', `ready after ${seconds(performance.now())}`);
+  const first = recall('first-visit');
+  if (first) showMeasured('First visit', first);
+}
+
+/** What a bundle that was opened by hand says of itself, once it is open. */
+function learnOffers() {
+  for (const { offer, opened } of slots.slots) {
+    if (!opened || offer.network) continue;
+    const { network, checkpoint } = opened.contract;
+    offer.network = networkName(network.name);
+    offer.domain = String(checkpoint.provenance.domain ?? '');
+    if (offer === slots.slots[0].offer) showSamplesFor(offer);
+  }
+}
+
+/** @param {Offer} offer */
+function showSamplesFor(offer) {
+  showSamples(samples, offer, offers, { ...receivers, address: sampleUrl, choose });
 }
 
 function keepUsed() {
   const files = [...new Set(slots.ready.flatMap(({ opened }) => opened.selfTest.files))];
   const shared = sharedUrls(files, samples);
   const used = slots.slots.flatMap(({ offer }) => offerUrls(offer));
-  keepOffline([...shared, ...used], [...shared, ...offers.flatMap(offerUrls)]);
+  keepOffline([...shared, ...used], [...shared, ...offers.flatMap(offerUrls)], offers);
 }
 
-/** A bundle opened from a folder: offered from now on, and chosen. */
-function offerByHand(/** @type {File[]} */ files) {
-  const folder = files[0].webkitRelativePath.split('/')[0] || 'folder';
+/**
+ * A bundle opened from a folder: offered from now on, and chosen.
+ * @param {import('./core/bundle.js').GivenFile[]} files
+ * @param {string} folder
+ */
+function offerByHand(files, folder) {
   const id = `by hand ${offers.length} ${folder}`;
-  offers = [...offers, { id, title: `${folder} (opened by hand)`, domain: '', source: files }];
+  offers = [...offers, { id, title: `${folder || 'folder'} (opened by hand)`, network: '', domain: '', dataset: '', source: files }];
   fillModels();
   select('model').value = id;
   chooseModels();
@@ -83,8 +120,15 @@ async function chooseModels() {
   if (chosen.length === 1) select('second').value = '';
   remember('model', first.id);
   viewer.threshold = null;
-  showSamples(samples, first.domain, sampleUrl, receivers);
+  showSamplesFor(first);
   await slots.choose(chosen, select('provider').value);
+}
+
+/** @param {Offer} offer */
+function choose({ id }) {
+  select('model').value = id;
+  select('model').focus();
+  chooseModels();
 }
 
 function showThreshold() {
@@ -95,7 +139,7 @@ function showThreshold() {
   element('threshold-note').textContent = contract && !single ? 'Several classes: the most probable one is taken.' : '';
   if (contract && viewer.threshold === null) slider.value = String(contract.threshold);
   element('threshold-value').textContent = Number(slider.value).toFixed(2);
-  button('threshold-reset').hidden = !single || Number(slider.value) === contract?.threshold;
+  button('threshold-reset').hidden = !single || viewer.threshold === null || viewer.threshold === contract?.threshold;
 }
 
 function listenForControls() {
@@ -114,8 +158,8 @@ function listenForControls() {
   };
   input('threshold').addEventListener('input', rethreshold);
   button('threshold-reset').addEventListener('click', () => {
-    input('threshold').value = String(slots.ready[0]?.opened.contract.threshold ?? 0.5);
-    rethreshold();
+    viewer.setThreshold(null); // not by way of the slider, whose steps may miss the contract's value
+    showThreshold();
     input('threshold').focus();
   });
   button('camera').addEventListener('click', () => (viewer.live ? viewer.stopLive() : viewer.startLive()));
@@ -129,8 +173,12 @@ function listenForControls() {
     if (document.hidden) viewer.stopLive();
   });
   document.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape' && viewer.live) viewer.stopLive();
+    if (event.key !== 'Escape') return;
+    if (viewer.live) viewer.stopLive();
+    else if (!button('stop').hidden) viewer.stop();
   });
+  button('stop').addEventListener('click', () => viewer.stop());
+  window.addEventListener('online', () => slots.state === 'absent' && chooseModels());
   button('message-close').addEventListener('click', () => showMessage(''));
   const dialog = /** @type {HTMLDialogElement} */ (element('self-test'));
   button('badge').addEventListener('click', () => dialog.showModal());
@@ -169,6 +217,7 @@ async function start() {
     showProgress('');
     showBadge('failed');
     showRefusal(sentence(messageOf(error)));
+    announce(sentence(messageOf(error)));
     return;
   }
   fillModels();

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from s2m_edge.errors import LoweringError
+from s2m_edge.targets.coreml.evaluator import layers
 from s2m_edge.targets.coreml.evaluator.arguments import Arguments
 from s2m_edge.targets.coreml.evaluator.values import MIL_NAMES
 
@@ -44,14 +45,19 @@ def _convolution(a: Arguments) -> Tensor:
     if x.dim() != 4:
         raise a.refuse("x of rank", x.dim(), "convolutions over two axes")
     pad_type, pad = a.text("pad_type", "valid"), a.integers("pad", [0, 0, 0, 0])
-    if pad_type not in ("valid", "custom"):
-        raise a.refuse("pad_type", pad_type, "valid and custom")
+    if pad_type not in ("valid", "custom", "same"):
+        raise a.refuse("pad_type", pad_type, "valid, custom and same")
     if pad_type == "valid" and any(pad):
         raise a.refuse("pad", f"{pad} with pad_type valid", "padding with pad_type custom")
+    strides, dilations = a.integers("strides", [1, 1]), a.integers("dilations", [1, 1])
+    if pad_type == "same":
+        if strides != [1, 1]:
+            raise a.refuse("strides", f"{strides} with pad_type same", "strides of 1 with it")
+        sums = [step * (size - 1) for step, size in zip(dilations, weight.shape[2:], strict=True)]
+        pad = [part for total in sums for part in (total // 2, total - total // 2)]  # the odd one at the end
     top, bottom, left, right = pad
     if top != bottom or left != right:
         x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
-    strides, dilations = a.integers("strides", [1, 1]), a.integers("dilations", [1, 1])
     bias, groups = a.optional_floating("bias"), a.integer("groups", 1)
     return F.conv2d(x, weight, bias, strides, [top, left], dilations, groups)
 
@@ -198,6 +204,8 @@ def _reduce_mean(a: Arguments) -> Tensor:
     return x.mean(a.integers("axes", list(range(x.dim()))), keepdim=a.flag("keep_dims", False))
 
 
+_POOL = frozenset({"strides", "pad_type", "pad", "ceil_mode"})
+_CONVOLUTION = frozenset({"strides", "pad_type", "pad", "dilations", "groups", "bias"})
 _X, _XY, _SCALES = frozenset({"x"}), frozenset({"x", "y"}), frozenset({"scale_factor_height", "scale_factor_width"})
 
 OPERATIONS: dict[str, Operation] = {
@@ -217,9 +225,7 @@ OPERATIONS: dict[str, Operation] = {
     "constexpr_lut_to_dense": Operation(
         _palette, frozenset({"indices", "lut", "shape"}), result_dtype=lambda a: a.tensor("lut").dtype
     ),
-    "conv": Operation(
-        _convolution, _X | {"weight"}, frozenset({"strides", "pad_type", "pad", "dilations", "groups", "bias"})
-    ),
+    "conv": Operation(_convolution, _X | {"weight"}, _CONVOLUTION),
     "dequantize": Operation(
         _dequantize("input"), frozenset({"input", "scale"}), frozenset({"zero_point", "axis"}), _scale_dtype
     ),
@@ -244,6 +250,37 @@ OPERATIONS: dict[str, Operation] = {
     "softmax": Operation(lambda a: a.floating("x").softmax(a.integer("axis", -1)), _X, frozenset({"axis"})),
     "sub": Operation(_elementwise(torch.sub), _XY),
     "transpose": Operation(lambda a: a.tensor("x").permute(a.integers("perm")), _X | {"perm"}),
+    "avg_pool": Operation(layers.average_pool, _X | {"kernel_sizes"}, _POOL | {"exclude_padding_from_average"}),
+    "batch_norm": Operation(layers.batch_norm, _X | {"mean", "variance"}, frozenset({"gamma", "beta", "epsilon"})),
+    "clip": Operation(
+        lambda a: a.floating("x").clamp(a.number("alpha", 0.0), a.number("beta", 1.0)), _X | {"alpha", "beta"}
+    ),
+    "conv_transpose": Operation(layers.transposed_convolution, _X | {"weight"}, _CONVOLUTION | {"output_shape"}),
+    "exp": Operation(lambda a: a.floating("x").exp(), _X),
+    "expand_dims": Operation(layers.expand_dims, _X | {"axes"}),
+    "gelu": Operation(layers.gelu, _X, frozenset({"mode"})),
+    "identity": Operation(lambda a: a.tensor("x"), _X),
+    "instance_norm": Operation(layers.instance_norm, _X, frozenset({"gamma", "beta", "epsilon"})),
+    "leaky_relu": Operation(lambda a: F.leaky_relu(a.floating("x"), a.number("alpha", 0.01)), _X | {"alpha"}),
+    "max_pool": Operation(layers.max_pool, _X | {"kernel_sizes"}, _POOL),
+    "maximum": Operation(_elementwise(torch.maximum), _XY),
+    "minimum": Operation(_elementwise(torch.minimum), _XY),
+    "pad": Operation(layers.pad, _X | {"pad"}, frozenset({"mode", "constant_val"})),
+    "pow": Operation(_elementwise(torch.pow), _XY),
+    "real_div": Operation(_elementwise(torch.div), _XY),
+    "reduce_sum": Operation(layers.reduce_sum, _X, frozenset({"axes", "keep_dims"})),
+    "relu6": Operation(lambda a: F.relu6(a.floating("x")), _X),
+    "reshape": Operation(layers.reshape, _X | {"shape"}),
+    "rsqrt": Operation(lambda a: (a.floating("x") + a.number("epsilon", 1e-12)).rsqrt(), _X, frozenset({"epsilon"})),
+    "sigmoid_hard": Operation(
+        lambda a: (a.floating("x") * a.number("alpha", 0.2) + a.number("beta", 0.5)).clamp(0, 1), _X | {"alpha", "beta"}
+    ),
+    "silu": Operation(lambda a: F.silu(a.floating("x")), _X),
+    "sqrt": Operation(lambda a: a.floating("x").sqrt(), _X),
+    "square": Operation(lambda a: a.floating("x").square(), _X),
+    "squeeze": Operation(layers.squeeze, _X, frozenset({"axes"})),
+    "tanh": Operation(lambda a: a.floating("x").tanh(), _X),
+    "thresholded_relu": Operation(layers.thresholded_relu, _X, frozenset({"alpha"})),
     "upsample_bilinear": Operation(_upsample_bilinear, _X, _SCALES | {"align_corners"}),
     "upsample_nearest_neighbor": Operation(_upsample_nearest, _X, _SCALES),
 }

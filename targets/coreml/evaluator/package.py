@@ -56,7 +56,7 @@ def open_package(path: Path) -> CoreMLPackage:
         manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
     except OSError:
         raise ContractError(f"{path} is not a Core ML package (no readable Manifest.json)", _REMEDY) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ContractError(f"{manifest_path} is not JSON", _REMEDY) from None
     try:
         item = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]

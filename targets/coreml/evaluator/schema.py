@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from s2m_edge.errors import MissingBackendError
+from s2m_edge.installation import install_command
 
 _ALIAS = "_s2m_edge_coreml_schema"
 
@@ -31,7 +32,7 @@ def model_schema() -> Any:
     if found is None or not found.submodule_search_locations:
         raise MissingBackendError(
             "the evaluator needs coremltools' protobuf schema, which is not installed",
-            "Install it with: pip install 's2m-edge[coreml]'.",
+            f"Install it with: {install_command('coreml')}.",
         )
     if _ALIAS not in sys.modules:
         package = ModuleType(_ALIAS)

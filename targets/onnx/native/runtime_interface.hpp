@@ -1,4 +1,4 @@
-// The part of ONNX Runtime's C interface that one custom operator needs, declared here because no wheel ships its
+// The part of ONNX Runtime's C interface that our custom operators need, declared here because no wheel ships its
 // header.
 //
 // The runtime keeps this interface for good: a table of function pointers per version, whose places never change once
@@ -14,7 +14,7 @@ namespace s2m_edge::ort {
 
 constexpr std::uint32_t kVersion = 17;
 constexpr int kInvalidArgument = 2;  // of the error codes
-constexpr int kFloat = 1;            // of the tensor element types
+constexpr int kFloat = 1, kUint8 = 2;  // of the tensor element types
 constexpr int kRequired = 0;         // of the kinds of an operator's inputs and outputs
 constexpr int kDefaultMemory = 0;    // of the places of an input
 
@@ -68,6 +68,13 @@ struct Api {
                                                                                                    sizes, count, value);
   }
   void release_shape(ShapeInfo* info) const { at<void(ShapeInfo*)>(99)(info); }
+  Status* float_attribute(const KernelInfo* info, const char* name, float* value) const {
+    return at<Status*(const KernelInfo*, const char*, float*)>(85)(info, name, value);
+  }
+  // Constant inputs have a value before the first run.
+  Status* constant_input(const KernelInfo* info, std::size_t index, int* is_constant, const Value** value) const {
+    return at<Status*(const KernelInfo*, std::size_t, int*, const Value**)>(249)(info, index, is_constant, value);
+  }
   Status* inferred_input_shape(const ShapeInferenceContext* context, std::size_t index, ShapeInfo** info) const {
     return at<Status*(const ShapeInferenceContext*, std::size_t, ShapeInfo**)>(268)(context, index, info);
   }

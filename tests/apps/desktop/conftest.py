@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from s2m_edge.checkpoint import read_header
-from s2m_edge.model import S2MNet
+from s2m_edge.checkpoint import network_spec, read_header
+from s2m_edge.deploy.bundle import Bundle, open_bundle
+from s2m_edge.network.model import S2MNet
 from s2m_edge.samples import sample_images
-from s2m_edge.targets.bundle import Bundle, open_bundle
 from s2m_edge.targets.export import export_bundle
 from s2m_edge.targets.registry import find_target
 
@@ -44,7 +44,7 @@ def desktop_folder(small_checkpoint: Path, small_model: S2MNet, tmp_path_factory
     export_bundle(
         find_target("openvino"),
         small_model,
-        read_header(small_checkpoint),
+        network_spec(read_header(small_checkpoint)),
         precision="float32",
         spectral="matmul",
         images=sample_images("polyp"),

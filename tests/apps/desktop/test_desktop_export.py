@@ -22,9 +22,12 @@ from s2m_edge.apps.desktop.engine import Engine, Segmentation, labels_of
 from s2m_edge.apps.desktop.exporting import TABLE, export_results
 from s2m_edge.apps.vectors import INDEX_FILE, TENSORS_FILE, VECTORS
 from s2m_edge.cli.main import main
-from s2m_edge.contract import NOTICE, default_classes
-from s2m_edge.errors import ParityError
-from s2m_edge.targets.bundle import Bundle
+from s2m_edge.deploy.bundle import Bundle
+from s2m_edge.deploy.guard import GuardVerdict
+from s2m_edge.errors import OutputError, ParityError
+from s2m_edge.imaging.classes import default_classes
+from s2m_edge.notice import NOTICE
+from s2m_edge.targets.opening import open_runner
 from s2m_edge.targets.predict import predict_image
 from support import assert_one_line_error
 
@@ -63,7 +66,7 @@ def test_a_click_on_export_writes_masks_overlays_volume_and_table(
     QTest.mouseClick(window.queue.export, Qt.MouseButton.LeftButton)
     until(lambda: not window.busy)
     assert window.message.text() == f"exported 4 to {out}"
-    runner = desktop_bundle.open_runner()
+    runner = open_runner(desktop_bundle)
     expected = predict_image(desktop_bundle, runner, picture).labels
     assert np.array_equal(np.asarray(Image.open(out / "=polyp-mask.png")), expected * 255)
     slices = [predict_image(desktop_bundle, runner, volume, slice_index=index).labels for index in range(3)]
@@ -73,7 +76,8 @@ def test_a_click_on_export_writes_masks_overlays_volume_and_table(
     written: Any = nibabel.load(out / "heart-mask.nii.gz")
     source: Any = nibabel.load(volume)
     assert np.array_equal(written.affine, source.affine)
-    assert np.array_equal(np.asarray(written.dataobj), np.stack(slices).transpose(2, 1, 0))
+    # The volume is stored towards right and front; its slices are shown towards left and back.
+    assert np.array_equal(np.asarray(written.dataobj), np.stack(slices).transpose(2, 1, 0)[::-1, ::-1])
     with (out / TABLE).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["mask"], row["slice"]) for row in rows] == [
@@ -87,13 +91,14 @@ def test_a_click_on_export_writes_masks_overlays_volume_and_table(
         assert row["precision"] == "float32"
         assert float(row["network_milliseconds"]) > 0
         assert "CPU" in row["device"]
-        assert row["checkpoint_sha256"] == desktop_bundle.contract.values["checkpoint"]["sha256"]
+        assert row["unusual"] == "", "this bundle has no guard"
+        assert row["weights_sha256"] == desktop_bundle.contract.weights_sha256
 
 
 def test_an_export_that_is_stopped_has_a_table_of_what_was_written(
     desktop_bundle: Bundle, volume: Path, tmp_path: Path
 ):
-    found = Segmentation(np.full((1, 96, 96), 0.7, np.float32), 60, 40, 1.0, 2.0)
+    found = Segmentation(np.full((1, 96, 96), 0.7, np.float32), 60, 40, 1.0, 2.0, GuardVerdict(9.0, 5.0))
     answers = iter((False, True))
     done = export_results(
         tmp_path / "out",
@@ -105,8 +110,38 @@ def test_an_export_that_is_stopped_has_a_table_of_what_was_written(
     )
     assert done.stopped
     assert done.pictures == 1
-    assert len((tmp_path / "out" / TABLE).read_text().splitlines()) == 2
+    with (tmp_path / "out" / TABLE).open(newline="", encoding="utf-8") as file:
+        assert [row["unusual"] for row in csv.DictReader(file)] == ["yes"]
     assert not list((tmp_path / "out").glob("*.nii.gz"))
+
+
+@pytest.mark.parametrize(
+    "theirs", ["heart-slice-001-mask.png", "heart-mask.nii.gz", TABLE, "heart-slice-000-overlay.png"]
+)
+def test_an_export_replaces_what_it_wrote_and_nothing_else(
+    theirs: str, desktop_bundle: Bundle, volume: Path, tmp_path: Path
+):
+    found = Segmentation(np.full((1, 96, 96), 0.7, np.float32), 60, 40, 1.0, 2.0)
+    out = tmp_path / "out"
+
+    def export(source: Path) -> None:
+        results = [(Document(source, 3), dict.fromkeys(range(3), found))]
+        export_results(out, results, desktop_bundle.contract, "CPU", 0.5)
+
+    export(volume)
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    export(volume)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == first, "once more, the same"
+    other = tmp_path / "other" / volume.name
+    other.parent.mkdir()
+    nibabel.save(nibabel.Nifti1Image(np.zeros((40, 60, 3), np.float32), np.eye(4)), other)
+    for name in first:
+        if name != theirs:
+            (out / name).unlink()
+    kept = first[theirs]
+    with pytest.raises(OutputError, match=theirs):
+        export(other)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == {theirs: kept}
 
 
 def test_no_mask_is_computed_before_the_self_test(desktop_bundle: Bundle):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +17,17 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from s2m_edge.contract import NOTICE
+from s2m_edge.checkpoint import BUNDLED_CHECKPOINTS
+from s2m_edge.deploy.bundle import Bundle, open_bundle
+from s2m_edge.deploy.golden import GOLDEN_FILE
+from s2m_edge.deploy.guard import read_guard
+from s2m_edge.files import write_json
 from s2m_edge.imaging.read import read_image
-from s2m_edge.reference import GOLDEN_FILE
-from s2m_edge.targets.bundle import Bundle, open_bundle
+from s2m_edge.notice import NOTICE
+from s2m_edge.samples import sample_images
+from s2m_edge.targets.opening import open_runner
 from s2m_edge.targets.predict import predict_image
+from support import reseal
 
 QtTest = pytest.importorskip("PySide6.QtTest", exc_type=ImportError)
 QtCore = pytest.importorskip("PySide6.QtCore", exc_type=ImportError)
@@ -73,12 +81,45 @@ def test_the_self_test_shows_green_with_device_latency_and_model(window: Any):
     assert window.tools.badge.text() == "Self-test passed"
     assert "3 golden inputs" in window.tools.badge.toolTip()
     assert "ms per image" in window.controls.latency.text()
-    assert "executed in f32" in window.controls.latency.text()
+    assert "executed in float32" in window.controls.latency.text()
     assert window.opened.milliseconds > 0
     assert "float32" in window.controls.model.text()
-    assert "96 x 96" in window.controls.model.text()
+    assert window.controls.model.text().startswith("small, 96 x 96\nS2M-Net\nfloat32, spectral filter as matmul\n")
     shown = [label.text() for label in window.statusBar().findChildren(type(window.zoom_text))]
     assert NOTICE in shown
+
+
+def test_the_data_set_has_its_name_and_not_that_of_a_folder(
+    desktop_folder: Path, open_window: Callable[[Bundle], Any], tmp_path: Path
+):
+    copy = Path(shutil.copytree(desktop_folder, tmp_path / "copy"))
+    values = open_bundle(copy).contract.values
+    values["checkpoint"]["provenance"]["dataset"] = "kvasir_seg"
+    write_json(copy / "contract.json", values)
+    reseal(copy)
+    assert "trained on Kvasir-SEG" in open_window(open_bundle(copy)).controls.model.text().splitlines()
+
+
+def test_a_low_window_cuts_no_text_off(window: Any):
+    window.resize(640, 480)
+    QTest.qWait(10)
+    assert (window.width(), window.height()) == (640, 480)
+    for text in window.controls.findChildren(type(window.controls.model)):
+        assert text.height() >= text.heightForWidth(text.width()), text.text()
+
+
+def test_the_buttons_of_a_file_dialog_show_their_icons(application: Any):
+    from PySide6.QtWidgets import QFileDialog, QToolButton
+
+    dialog = QFileDialog()
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    dialog.show()
+    button = dialog.findChild(QToolButton, "listModeButton")
+    assert isinstance(button, QToolButton)
+    drawn = button.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_Grayscale8)
+    dialog.close()
+    inside = [drawn.pixelColor(column, drawn.height() // 2).lightness() for column in range(4, drawn.width() - 4)]
+    assert max(inside) - min(inside) > 100
 
 
 def test_a_failed_self_test_is_red_and_shows_pictures_without_masks(
@@ -89,6 +130,7 @@ def test_a_failed_self_test_is_red_and_shows_pictures_without_masks(
         metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     tensors["logits.1"] = tensors["logits.1"] + np.float32(0.01)
     save_file(tensors, copy / GOLDEN_FILE, metadata)
+    reseal(copy)
     window = open_window(open_bundle(copy))
     assert "FAILED: no masks" in window.tools.badge.text()
     assert "largest probability error" in window.message.text()
@@ -107,7 +149,7 @@ def test_a_picture_is_segmented_as_predict_does(window: Any, desktop_bundle: Bun
     window.open_paths([folder])
     until(lambda: window.queue.list.count() == 3)
     assert "3.png cannot be read" in window.message.text()
-    runner = desktop_bundle.open_runner()
+    runner = open_runner(desktop_bundle)
     for row in (2, 0, 1):
         choose(window, row)
         until(lambda row=row: window.canvas.has_overlay and window.current[0].path.name == f"{row}.png")
@@ -117,6 +159,22 @@ def test_a_picture_is_segmented_as_predict_does(window: Any, desktop_bundle: Bun
         assert f"{expected.areas['polyp']:,} of {expected.labels.size:,} pixels" in window.controls.details.text()
         assert f"{expected.areas['polyp'] / expected.labels.size:.1%}" in window.controls.areas.text()
         assert ((pixels(window.canvas._overlay)[..., 3] > 0) == (expected.labels > 0)).all()
+
+
+def test_a_picture_unlike_the_trainings_is_warned_of_beside_its_figures(
+    open_window: Callable[[Bundle], Any], desktop_bundle: Bundle, until: Until
+):
+    vars(desktop_bundle)["guard"] = read_guard(BUNDLED_CHECKPOINTS["polyp"].with_stem("s2mnet-polyp-352-guard"))
+    window = open_window(desktop_bundle)
+    window.open_paths([*sample_images("polyp")[:1], *sample_images("vessel")[:1]])
+    until(lambda: window.queue.list.count() == 2)
+    for row, unusual in ((1, True), (0, False), (1, True)):
+        choose(window, row)
+        until(lambda row=row: window.canvas.has_overlay and window.current[0] == window.queue.documents()[row])
+        assert window.controls.warning.isVisible() == unusual
+        assert ("looks unlike the pictures" in window.controls.warning.text()) == unusual
+        assert "%" in window.controls.areas.text(), "it warns, and takes nothing away"
+        assert ("unusual" in window.queue.list.item(row).text()) == unusual
 
 
 def test_the_batch_shows_progress_and_leaves_nothing_out(window: Any, until: Until, folder: Path, volume: Path):
@@ -148,11 +206,11 @@ def test_work_happens_outside_of_the_windows_thread_and_can_be_cancelled(
     threads: list[threading.Thread] = []
     whole = window.engine.segment
 
-    def slow(image: np.ndarray) -> Any:
+    def slow(image: np.ndarray, *given: Any) -> Any:
         threads.append(threading.current_thread())
         begun.set()
         assert go_on.wait(30)
-        return whole(image)
+        return whole(image, *given)
 
     monkeypatch.setattr(window.engine, "segment", slow)
     click(window.queue.run)
@@ -304,3 +362,55 @@ def test_dropping_files_opens_them_and_clear_closes_them(window: Any, until: Unt
     assert window.queue.list.count() == 0
     assert window.canvas._picture.pixmap().isNull()
     assert not window.canvas.has_overlay
+
+
+def test_names_of_classes_and_files_are_shown_as_they_are_and_hide_nothing(
+    open_window: Callable[[Bundle], Any],
+    desktop_folder: Path,
+    until: Until,
+    polyp_images: list[Path],
+    tmp_path: Path,
+):
+    from PySide6.QtWidgets import QLabel
+
+    from s2m_edge.apps.desktop.worker import Job
+
+    hiding = "<b>polyp</b> 0.0%<!--"
+    copy = tmp_path / "<i>bundle"
+    shutil.copytree(desktop_folder, copy)
+    values = open_bundle(copy).contract.values
+    values["classes"][0]["name"] = hiding
+    write_json(copy / "contract.json", values)
+    reseal(copy)
+    picture = tmp_path / "<img src=x> \x1b[2J.jpg"
+    picture.write_bytes(polyp_images[0].read_bytes())
+    window = open_window(open_bundle(copy))
+    window.open_paths([picture])
+    until(lambda: window.controls.areas.text() != "-")
+    assert window.controls.areas.text().startswith(f"{hiding} ")
+    labels = window.findChildren(QLabel)
+    assert len(labels) > 10
+    assert {made.textFormat() for made in labels} == {Qt.TextFormat.PlainText}
+    item = window.queue.list.item(0)
+    assert item.text().startswith("<img src=x> \\x1b[2J.jpg\n")
+    assert "&lt;img src=x&gt;" in item.toolTip()
+    window._failed(Job("documents", lambda: None), "<b>no</b>\nsecond line")
+    assert window.message.toolTip() == "<qt>&lt;b&gt;no&lt;/b&gt;<br>second line</qt>"
+
+
+def test_the_first_picture_waits_for_nothing_that_only_training_needs(desktop_folder: Path):
+    """MONAI imports whatever it finds installed, which takes seconds, and a minute from a cold disk."""
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from s2m_edge.apps.desktop import engine, window\n"
+        "from s2m_edge.deploy.bundle import open_bundle\n"
+        "engine.import_readers()\n"
+        "network = engine.Engine(open_bundle(Path(sys.argv[1])))\n"
+        "assert network.open('CPU').passed\n"
+        "assert network.segment(network.read(Path(sys.argv[2]), 0)).probabilities.size\n"
+        "heavy = {'monai', 'transformers', 'lightning'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    command = [sys.executable, "-c", program, str(desktop_folder), str(sample_images("polyp")[0])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from runner_support import Run, run_program
-from s2m_edge.checkpoint import read_header
-from s2m_edge.model import S2MNet
+from s2m_edge.checkpoint import network_spec, read_header
+from s2m_edge.deploy.precision import SPECTRAL_LOWERINGS
 from s2m_edge.native import build_library, find_cmake, find_compiler
-from s2m_edge.precision import SPECTRAL_LOWERINGS
+from s2m_edge.network.model import S2MNet
 from s2m_edge.samples import sample_images
 from s2m_edge.targets.export import export_bundle
 from s2m_edge.targets.registry import find_target
@@ -44,7 +44,7 @@ def board_bundles(
         export_bundle(
             find_target("executorch"),
             small_model,
-            read_header(small_checkpoint),
+            network_spec(read_header(small_checkpoint)),
             precision="float32",
             spectral=spectral,
             images=sample_images("polyp")[:1],

@@ -14,14 +14,15 @@ from PIL import Image
 from runner_support import run_program
 from s2m_edge.apps.runner.build import PROGRAM, CrossBuild, console_runner, find_cross_build, vectors_program
 from s2m_edge.cli.main import main
+from s2m_edge.deploy.activation import probabilities
+from s2m_edge.deploy.golden import reference_logits
 from s2m_edge.errors import CapabilityError, NativeBuildError
 from s2m_edge.imaging.preprocess import Preprocessing, fit_to_network, mask_in_original_size
 from s2m_edge.imaging.read import read_image
-from s2m_edge.model import S2MNet
 from s2m_edge.native import build_library, find_cmake, find_compiler
-from s2m_edge.reference import probabilities, reference_logits
-from s2m_edge.targets.parity.compare import compare
-from s2m_edge.targets.parity.gates import GATES, breaches
+from s2m_edge.network.model import S2MNet
+from s2m_edge.targets.measure.parity.compare import compare
+from s2m_edge.targets.measure.parity.gates import GATES, breaches
 
 pytest.importorskip("executorch")
 
@@ -48,14 +49,16 @@ def test_the_contracts_vectors_are_repeated(tmp_path: Path):
     done = run_program(program, VECTORS)
     assert done.code == 0, done.out
     assert done.out.endswith(" agree, 0 do not\n")
-    assert int(done.out.split()[-5]) > 300
-    copy = Path(shutil.copytree(VECTORS, tmp_path / "copy"))
+    assert int(done.out.split()[-5]) > 700
+    copy = Path(shutil.copytree(VECTORS, tmp_path / "copy", symlinks=True))
     values = json.loads((copy / "vectors.json").read_text())
     values["cases"][0]["postprocessing"]["threshold"] = 0.51
     (copy / "vectors.json").write_text(json.dumps(values))
     done = run_program(program, copy)
     assert done.code == 1
     assert "same.mask disagrees" in done.out
+    (copy / "refusals" / "sound" / "parity.json").write_text("{}")
+    assert "refusals/sound ('hash-differs' for '') disagrees" in run_program(program, copy).out
 
 
 @pytest.mark.slow
@@ -63,19 +66,19 @@ def test_a_board_computes_what_the_reference_computes(
     cross: CrossBuild, board_bundles: dict[str, Path], polyp_images: list[Path], small_model: S2MNet, tmp_path: Path
 ):
     """aarch64, emulated: its kernels, its libraries, its rounding."""
-    emulate = (cross.emulator, "-L", cross.sysroot)
+    emulate = cross.emulate()
     assert run_program(*emulate, build_library(vectors_program(cross)), VECTORS).out.endswith(" agree, 0 do not\n")
     program = build_library(console_runner(cross))
     path = tmp_path / "odd.png"
     with Image.open(polyp_images[3]) as picture:
         picture.crop((20, 40, 321, 257)).save(path)
-    image, preprocessing = read_image(path), Preprocessing(96)
+    image, preprocessing = read_image(path), Preprocessing(96, 96)
     reference = probabilities(reference_logits(small_model, fit_to_network(image, preprocessing), preprocessing))
     height, width = image.shape[:2]
     expected = mask_in_original_size(reference, height, width, 0.5)
     assert 0 < expected.mean() < 1
     for spectral, bundle in board_bundles.items():
-        arguments = (bundle, path, "--out", tmp_path / spectral, "--probabilities", "--json")
+        arguments = (bundle, path, "--out", tmp_path / spectral, "--probabilities", "--json", "--threads", "1")
         done = run_program(*emulate, program, *arguments, timeout=600)
         assert done.code == 0, done.err
         values = done.values
@@ -108,9 +111,9 @@ def test_a_failed_self_test_of_the_board_folder_fails_the_command(
     native_program: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
-    values = json.loads((copy / "parity.json").read_text())
-    values["gate"]["probability_error"] = 1e-12
-    (copy / "parity.json").write_text(json.dumps(values))
+    values = json.loads((copy / "contract.json").read_text())
+    values["parity"]["gate"]["probability_error"] = 1e-12
+    (copy / "contract.json").write_text(json.dumps(values))
     with pytest.raises(SystemExit) as ended:
         main(["demo", "board", str(copy), "--out", str(tmp_path / "board")])
     assert ended.value.code == 1

@@ -9,14 +9,16 @@ import pytest
 from PIL import Image
 
 from runner_support import Run
-from s2m_edge.contract import NOTICE, default_classes
+from s2m_edge.deploy.activation import probabilities
+from s2m_edge.deploy.golden import reference_logits
+from s2m_edge.imaging.classes import default_classes
 from s2m_edge.imaging.overlay import paint
 from s2m_edge.imaging.preprocess import Preprocessing, fit_to_network, mask_in_original_size
 from s2m_edge.imaging.read import read_image
-from s2m_edge.model import S2MNet
-from s2m_edge.reference import probabilities, reference_logits
-from s2m_edge.targets.parity.compare import compare
-from s2m_edge.targets.parity.gates import GATES, breaches
+from s2m_edge.network.model import S2MNet
+from s2m_edge.notice import NOTICE
+from s2m_edge.targets.measure.parity.compare import compare
+from s2m_edge.targets.measure.parity.gates import GATES, breaches
 
 SHAPES = ((96, 96), (131, 77), (40, 301), (353, 500))
 ORIENTATION = 0x0112
@@ -43,7 +45,7 @@ def test_masks_and_probabilities_are_the_references(
     assert done.values["self_test"]["passed"] is True
     assert done.values["spectral"] == spectral
     assert len(done.values["images"]) == len(pictures)
-    preprocessing = Preprocessing(96)
+    preprocessing = Preprocessing(96, 96)
     for path, entry in zip(pictures, done.values["images"], strict=True):
         image = read_image(path)
         reference = probabilities(reference_logits(small_model, fit_to_network(image, preprocessing), preprocessing))
@@ -82,6 +84,23 @@ def test_the_overlay_is_painted_as_in_python_above_a_strip(
     assert done.values["notice"] == NOTICE
 
 
+def from_the_top(bitmap: bytes) -> bytes:
+    """A BMP of 24 bits whose rows begin at the top, which its height says by being negative."""
+    offset, height = (int.from_bytes(bitmap[at : at + 4], "little", signed=True) for at in (10, 22))
+    rows = np.frombuffer(bitmap[offset:], np.uint8).reshape(height, -1)
+    return bitmap[:22] + (-height).to_bytes(4, "little", signed=True) + bitmap[26:offset] + rows[::-1].tobytes()
+
+
+def segments(jpeg: bytes) -> list[tuple[int, bytes]]:
+    """Marker and whole bytes of the segments of a baseline JPEG, the scan's data with the scan's header."""
+    found, at = [(0xD8, jpeg[:2])], 2
+    while jpeg[at + 1] != 0xDA:
+        length = 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        found.append((jpeg[at + 1], jpeg[at : at + length]))
+        at += length
+    return [*found, (0xDA, jpeg[at:-2]), (0xD9, jpeg[-2:])]
+
+
 def write_pictures(source: Path, folder: Path) -> list[Path]:
     """One picture in many forms, all without loss."""
     with Image.open(source) as opened:
@@ -99,9 +118,15 @@ def write_pictures(source: Path, folder: Path) -> list[Path]:
         "palette.png": picture.quantize(64),
         "bilevel.png": Image.fromarray(np.asarray(grey) > 90),
         "deep.png": Image.fromarray(deep),
+        "deep.pgm": Image.fromarray(deep),
     }
     for name, form in forms.items():
         form.save(folder / name)
+    (folder / "scaled.pgm").write_bytes(
+        b"P5 # of 100 levels\n90 61\n100\n" + bytes(level * 100 // 255 for level in grey.tobytes())
+    )
+    (folder / "scaled.ppm").write_bytes(b"P6 90 61 700\n" + (np.asarray(picture).astype(">u2") * 2).tobytes())
+    (folder / "turned.bmp").write_bytes(from_the_top((folder / "rgb.bmp").read_bytes()))
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[ORIENTATION] = orientation
@@ -147,10 +172,12 @@ def damaged(source: Path, folder: Path) -> dict[str, tuple[bytes, str]]:
     """File name to content and what the error says."""
     picture = read_image(source)[:64, :80]
     whole = {}
-    for suffix in ("png", "jpg"):
+    for suffix in ("png", "jpg", "bmp", "ppm"):
         Image.fromarray(picture).save(folder / f"whole.{suffix}")
         whole[suffix] = (folder / f"whole.{suffix}").read_bytes()
     Image.fromarray(picture[:7]).save(folder / "tiny.png")
+    parts = segments(whole["jpg"])
+    without = {marker: b"".join(part for found, part in parts if found != marker) for marker in (0xC4, 0xDB, 0xDA)}
     flipped = bytearray(whole["png"])
     flipped[len(flipped) // 2] ^= 4
     return {
@@ -160,6 +187,15 @@ def damaged(source: Path, folder: Path) -> dict[str, tuple[bytes, str]]:
         "short.jpg": (whole["jpg"][: len(whole["jpg"]) // 2], "truncated"),
         "end.jpg": (whole["jpg"][:-2], "truncated"),
         "header.jpg": (whole["jpg"][:40] + whole["jpg"][-2:], "cannot be read as an image"),
+        "no-codes.jpg": (without[0xC4], "no DC huff"),
+        "no-divisors.jpg": (without[0xDB], "no quantization table"),
+        "no-scan.jpg": (without[0xDA], "no scan"),
+        "short.bmp": (whole["bmp"][:-200], "truncated"),
+        "header.bmp": (whole["bmp"][:60], "truncated"),
+        "short.ppm": (whole["ppm"][:-1], "truncated"),
+        "overflow.pgm": (b"P5\n21474836470 8\n255\n" + b"\0" * 800, "above 65535"),
+        "huge.ppm": (b"P6\n65535 65535\n255\n" + b"\0" * 800, "truncated"),
+        "nothing.pgm": (b"P5\n0 64\n255\n", "header"),
         "text.png": (b"no picture at all\n" * 20, "cannot be read as an image"),
         "empty.png": (b"", "0 bytes"),
         "tiny.png": ((folder / "tiny.png").read_bytes(), "80 x 7 pixels"),

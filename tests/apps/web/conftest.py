@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from web_support import change_contract
 
-from s2m_edge.apps.bundles import find_or_export_bundle
+from s2m_edge.apps.prepare import find_or_export_bundle
 from s2m_edge.apps.web.build import APP, Node, ensure_built, find_node, install_packages
-from s2m_edge.checkpoint import save_checkpoint
+from s2m_edge.checkpoint import guard_beside, load_model, locate_checkpoint, read_header, save_checkpoint
+from s2m_edge.deploy.guard import GUARD_FILE
 from s2m_edge.errors import MissingBackendError
+from s2m_edge.files import file_sha256
 from support import lively_network
 
 RunNode = Callable[..., str]
@@ -76,40 +78,58 @@ def run_node(packages: Node) -> RunNode:
 
 @pytest.fixture(scope="session")
 def small_bundles(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Bundles at 96 px: two precisions, three grey classes, one to be changed, one with false golden outputs."""
+    """Bundles at 96 px: two precisions, three grey classes, one that slides, one to be changed, one with false golden
+    outputs, one with the guard of the polyp network."""
     folder = tmp_path_factory.mktemp("web-bundles")
     classes = folder / "classes.safetensors"
     network = lively_network(classes=3, in_channels=1, seed=3)
-    save_checkpoint(classes, network, {"dataset": "none", "domain": "cardiac", "class_names": ["wall", "cavity"]})
+    save_checkpoint(
+        classes, network, {"dataset": "sunnybrook_lv", "domain": "cardiac", "class_names": ["wall", "cavity"]}
+    )
+    sliding = folder / "sliding.safetensors"
+    trained = {"dataset": "none", "domain": "polyp", "class_names": ["polyp"], "fit": "window"}
+    save_checkpoint(sliding, load_model(small_checkpoint), {**trained, "test_dice": 0.5, "test_dice_window": 0.75})
     bundles = {
         "float32": find_or_export_bundle("onnx", small_checkpoint, folder=folder).folder,
         "float16": find_or_export_bundle("onnx", small_checkpoint, "float16", folder=folder).folder,
         "classes": find_or_export_bundle("onnx", classes, folder=folder).folder,
+        # Its weights are those of "float32": in the same folder it would be found instead of exported.
+        "sliding": find_or_export_bundle("onnx", sliding, folder=folder / "sliding").folder,
     }
     bundles["otherArtifact"] = _renamed(bundles["float32"], folder / "changed", "other-artifact")
     bundles["otherGolden"] = _renamed(bundles["float32"], folder / "golden", "other-golden")
-    _shift_golden(bundles["otherGolden"] / "golden.safetensors")
+    _shift_golden(bundles["otherGolden"])
+    bundles["guarded"] = _renamed(bundles["float32"], folder / "guard", "guarded")
+    _add_guard(bundles["guarded"])
     return bundles
 
 
 def _renamed(bundle: Path, copy: Path, name: str) -> Path:
-    """A copy whose contract names another checkpoint file, so that the page lists it under another name."""
+    """A copy whose contract names another network, so that the page lists it under another name."""
     shutil.copytree(bundle, copy)
-    contract = copy / "contract.json"
-    values = json.loads(contract.read_text(encoding="utf-8"))
-    values["checkpoint"]["file"] = f"{name}.safetensors"
-    contract.write_text(json.dumps(values), encoding="utf-8")
+    change_contract(copy, lambda values: values["network"].update(name=name))
     return copy
 
 
-def _shift_golden(path: Path) -> None:
+def _shift_golden(bundle: Path) -> None:
+    """Other outputs, hashed as they are then: only the self-test can see it."""
     from dataclasses import replace
 
-    from s2m_edge.reference import read_golden, write_golden
+    from s2m_edge.deploy.golden import GOLDEN_FILE, read_golden, write_golden
 
+    path = bundle / GOLDEN_FILE
     golden, metadata = read_golden(path)
     kept = {key: value for key, value in metadata.items() if not key.startswith("name.") and key != "count"}
     write_golden(path, [replace(entry, logits=entry.logits + np.float32(0.05)) for entry in golden], kept)
+    change_contract(bundle, lambda values: values["files"].update({GOLDEN_FILE: file_sha256(path)}))
+
+
+def _add_guard(bundle: Path) -> None:
+    """What polyp pictures look like, which hardly depends on the network's size."""
+    guard = guard_beside(read_header(locate_checkpoint("polyp")))
+    assert guard is not None
+    path = shutil.copyfile(guard, bundle / GUARD_FILE)
+    change_contract(bundle, lambda values: values["files"].update({GUARD_FILE: file_sha256(path)}))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from torch import nn
 
-from s2m_edge.apps.bundles import find_or_export_bundle
+from s2m_edge.apps.prepare import find_or_export_bundle
+from s2m_edge.apps.web.site import PACKED, make_site
 from s2m_edge.checkpoint import load_model
-from s2m_edge.imaging.preprocess import fit_to_network, mask_in_original_size
-from s2m_edge.imaging.read import read_image, read_mask
-from s2m_edge.model import S2MNet
-from s2m_edge.reference import probabilities, reference_logits
+from s2m_edge.deploy.activation import probabilities
+from s2m_edge.deploy.bundle import Bundle, open_bundle
+from s2m_edge.deploy.golden import reference_logits
+from s2m_edge.imaging.masks import read_mask
+from s2m_edge.imaging.preprocess import segment
+from s2m_edge.imaging.read import read_image
 from s2m_edge.samples import sample_images
-from s2m_edge.targets.bundle import Bundle, open_bundle
-from s2m_edge.targets.parity.compare import dice_between
-from s2m_edge.targets.parity.gates import GATES
+from s2m_edge.targets.measure.parity.compare import dice_between
+from s2m_edge.targets.measure.parity.gates import GATES
 
 pytestmark = pytest.mark.slow
 
@@ -32,16 +37,19 @@ def save_masks(run_node, chromium: str, bundles: list[Bundle], pictures: list[Pa
     )
 
 
-def assert_parity(bundle: Bundle, model: S2MNet, picture: Path, out: Path) -> None:
+def assert_parity(bundle: Bundle, model: nn.Module, picture: Path, out: Path) -> None:
     """The page's mask and figures of one picture keep the gate of the bundle's precision, in the picture's own size."""
     contract = bundle.contract
     image = read_image(picture)
     height, width = image.shape[:2]
-    fitted = fit_to_network(image, contract.preprocessing)
-    reference = probabilities(reference_logits(model, fitted, contract.preprocessing))
-    expected = mask_in_original_size(reference, height, width, contract.threshold)
+    given = contract.preprocessing
+
+    def predict(fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return probabilities(reference_logits(model, fitted, given))
+
+    expected = segment(predict, image, given, contract.threshold)
     saved = read_mask(out / bundle.folder.name / f"{picture.stem}-mask.png")
-    found = np.where(saved == 255, 1, 0).astype(np.uint8) if reference.shape[0] == 1 else saved
+    found = np.where(saved == 255, 1, 0).astype(np.uint8) if contract.values["output"]["shape"][1] == 1 else saved
     assert found.shape == expected.shape
     gate = GATES[contract.precision]
     agreement = float((found == expected).mean())
@@ -56,6 +64,16 @@ def assert_parity(bundle: Bundle, model: S2MNet, picture: Path, out: Path) -> No
     assert figures["self_test"]["passed"] is True
 
 
+def first_visit_bytes(dist: Path, bundle: Bundle) -> int:
+    """What a browser without a graphics adapter fetches for one bundle: page, samples, runtime and bundle."""
+    site = make_site(dist, [bundle])
+    packed = {path.removesuffix(PACKED) for path in site.paths() if path.endswith(PACKED)}
+    fetched = [
+        path for path in site.paths() if path not in packed and ".asyncify." not in path and "webgpu" not in path
+    ]
+    return sum(len(site.content(path) or b"") for path in fetched)
+
+
 def test_masks_of_the_bundled_network_equal_the_reference_on_every_sample(
     run_node, dist: Path, chromium: str, tmp_path: Path
 ):
@@ -63,6 +81,7 @@ def test_masks_of_the_bundled_network_equal_the_reference_on_every_sample(
         find_or_export_bundle("onnx", "polyp", precision, folder=tmp_path / "exports")
         for precision in ("float32", "float16")
     ]
+    assert first_visit_bytes(dist, bundles[1]) < 25e6
     pictures = sample_images("polyp")
     save_masks(run_node, chromium, bundles, pictures, tmp_path)
     model = load_model("polyp")
@@ -81,3 +100,37 @@ def test_masks_of_several_classes_in_other_shapes_equal_the_reference(
     model = load_model(small_bundles["classes"].parent / "classes.safetensors")
     for picture in pictures:
         assert_parity(bundle, model, picture, tmp_path)
+
+
+def test_masks_of_a_network_that_slides_equal_the_reference(
+    run_node, dist: Path, chromium: str, small_bundles: dict[str, Path], small_checkpoint: Path, tmp_path: Path
+):
+    """Pictures larger than its window at their own resolution, and one that is not as high."""
+    bundle = open_bundle(small_bundles["sliding"])
+    pictures = [*sample_images("polyp")[:1], *sample_images("cardiac"), _low_picture(tmp_path / "low.png")]
+    save_masks(run_node, chromium, [bundle], pictures, tmp_path)
+    model = load_model(small_checkpoint)
+    for picture in pictures:
+        assert_parity(bundle, model, picture, tmp_path)
+
+
+def _low_picture(path: Path) -> Path:
+    """A strip of a sample, 60 high and 300 wide."""
+    from PIL import Image
+
+    Image.fromarray(read_image(sample_images("polyp")[0])[100:160, :300]).save(path)
+    return path
+
+
+def test_masks_of_rectangular_networks_that_are_not_s2m_net_equal_the_reference(
+    run_node, dist: Path, chromium: str, foreign: Any, foreign_classes: Any, export_foreign: Any, tmp_path: Path
+):
+    """Mean and deviation of ImageNet; one class of colour pictures, and two of grey ones."""
+    networks = [foreign, foreign_classes]
+    bundles = [export_foreign(network, "onnx") for network in networks]
+    pictures = [*sample_images("polyp")[:1], *sample_images("skin"), *sample_images("cardiac")]
+    save_masks(run_node, chromium, bundles, pictures, tmp_path)
+    for network, bundle in zip(networks, bundles, strict=True):
+        assert bundle.contract.preprocessing == network.spec.preprocessing
+        for picture in pictures:
+            assert_parity(bundle, network.network, picture, tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import http.client
 import json
 import shutil
@@ -12,13 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from web_support import change_contract
 
 from s2m_edge.apps.web.build import MINIMUM_NODE, find_node, sources_fingerprint
 from s2m_edge.apps.web.server import HOST, PORT, PortError, SiteServer, open_server
 from s2m_edge.apps.web.site import Site, make_site, write_site
+from s2m_edge.deploy.bundle import open_bundle
 from s2m_edge.errors import ContractError, MissingBackendError, OutputError
-from s2m_edge.files import file_sha256
-from s2m_edge.targets.bundle import open_bundle
+from s2m_edge.files import file_sha256, require_replaceable
 
 
 @pytest.fixture
@@ -75,11 +78,18 @@ def test_the_page_comes_with_the_headers_that_threads_need_and_a_strict_policy(s
 def test_bundles_are_listed_with_the_hashes_of_their_files(server: SiteServer, small_bundles: dict[str, Path]):
     listed = json.loads(ask(server, "/bundles/index.json")[2])["bundles"]
     assert [entry["id"] for entry in listed] == ["small-onnx-float32"]
-    assert set(listed[0]["files"]) == {"contract.json", "golden.safetensors", "parity.json", "s2mnet.onnx"}
+    assert set(listed[0]["files"]) == {"contract.json", "golden.safetensors", "parity.json", "README.md", "s2mnet.onnx"}
     for name, entry in listed[0]["files"].items():
         path = small_bundles["float32"] / name
+        packed = entry.pop("packed", None)
+        assert (packed is not None) == (name == "golden.safetensors")
         assert entry == {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         assert ask(server, f"/bundles/small-onnx-float32/{name}?sha256={entry['sha256']}")[2] == path.read_bytes()
+        if packed is not None:
+            content = ask(server, f"/bundles/small-onnx-float32/{name}.gzip?sha256={packed['sha256']}")[2]
+            assert packed == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            assert gzip.decompress(content) == path.read_bytes()
+            assert len(content) < 0.8 * entry["bytes"], "that is what it is packed for"
     samples = json.loads(ask(server, "/samples/index.json")[2])["samples"]
     assert {entry["domain"] for entry in samples} == {"polyp", "vessel", "cardiac", "skin"}
     assert ask(server, f"/samples/{samples[0]['file']}")[0] == 200
@@ -116,7 +126,42 @@ def test_what_did_not_change_is_not_sent_again(server: SiteServer):
     status, headers, content = ask(server, "/", method="HEAD")
     assert (status, content) == (200, b"")
     assert int(headers["Content-Length"]) > 0
-    assert ask(server, "/", method="POST")[0] == 501
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"POST / HTTP/1.1", 501),
+        (b"BREW /<script> HTTP/1.1", 501),
+        (b"nonsense", 400),
+        (b"GET / HTTP/9.9", 505),
+        (b"GET /" + b"a" * 70000 + b" HTTP/1.1", 414),
+    ],
+)
+def test_what_is_refused_has_the_same_headers_and_none_of_the_words(
+    server: SiteServer, request_line: bytes, status: int
+):
+    with socket.create_connection((HOST, server.server_address[1]), timeout=10) as connection:
+        connection.sendall(request_line + b"\r\nHost: localhost\r\n\r\n")
+        head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).decode().partition("\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ")
+    assert "Content-Security-Policy: default-src 'self'" in head
+    assert "X-Content-Type-Options: nosniff" in head
+    assert "Content-Type: text/plain" in head
+    assert "Connection: close" in head
+    assert "script" not in body
+    assert len(body) < 100
+
+
+def test_a_connection_that_says_nothing_is_closed(server: SiteServer, monkeypatch: pytest.MonkeyPatch):
+    import s2m_edge.apps.web.server as module
+
+    assert 5 <= module.PATIENCE <= 120
+    monkeypatch.setattr(module._Handler, "timeout", 0.3)
+    with socket.create_connection((HOST, server.server_address[1]), timeout=10) as connection:
+        connection.sendall(b"GET / HT")
+        assert connection.recv(100) == b"", "half a request holds no thread for ever"
+    assert ask(server, "/")[0] == 200
 
 
 def test_it_listens_on_the_loopback_address_only_and_takes_a_free_port_where_the_default_is_taken():
@@ -152,17 +197,77 @@ def test_a_site_can_be_written_as_a_folder_and_nothing_of_value_is_replaced(
     with pytest.raises(OutputError, match="--out"):
         write_site(site, precious)
     assert (precious / "thesis.txt").is_file()
+    (out / "samples" / "own.png").write_bytes(b"years of work")
+    with pytest.raises(OutputError, match=r"holds samples/own\.png"):
+        write_site(site, out)
+    assert (out / "samples" / "own.png").is_file()
+
+
+def test_a_built_page_is_replaced_and_what_else_lies_there_is_not(page: Path, tmp_path: Path):
+    import s2m_edge.apps.web.build as build
+
+    dist = tmp_path / "dist"
+    for name in ("index.html", ".sources", "assets/index-C0ffee00.js", "ort/ort.wasm.min.mjs", "icons/icon.svg"):
+        (dist / name).parent.mkdir(parents=True, exist_ok=True)
+        (dist / name).write_text("built")
+    require_replaceable(dist, build.PAGE)
+    (dist / "notes.txt").write_text("years of work")
+    with pytest.raises(OutputError, match=r"holds notes\.txt"):
+        require_replaceable(dist, build.PAGE)
 
 
 def test_a_bundle_that_the_page_cannot_run_is_refused(page: Path, small_bundles: dict[str, Path], tmp_path: Path):
     shutil.copytree(small_bundles["float32"], tmp_path / "bundle")
+    opened = open_bundle(tmp_path / "bundle")
     (tmp_path / "bundle" / "parity.json").unlink()
     with pytest.raises(ContractError, match=r"lacks parity\.json"):
-        make_site(page, [open_bundle(tmp_path / "bundle")])
-    contract = tmp_path / "bundle" / "contract.json"
-    contract.write_text(json.dumps({**json.loads(contract.read_text()), "target": "openvino"}))
+        make_site(page, [opened])
+    (tmp_path / "bundle" / "parity.json").symlink_to(small_bundles["float32"] / "parity.json")
+    with pytest.raises(ContractError) as caught:
+        make_site(page, [opened])
+    assert caught.value.reason == "link"
+    change_contract(tmp_path / "bundle", lambda values: values.update(target="openvino"))
     with pytest.raises(ContractError, match="--target onnx"):
-        make_site(page, [open_bundle(tmp_path / "bundle")])
+        make_site(page, [open_bundle(tmp_path / "bundle", verify=False)])
+
+
+def test_a_bundle_that_is_not_proved_is_not_handed_out(page: Path, small_bundles: dict[str, Path], tmp_path: Path):
+    shutil.copytree(small_bundles["float32"], tmp_path / "bundle")
+    change_contract(tmp_path / "bundle", lambda values: values["parity"].update(passed=False))
+    with pytest.raises(ContractError) as caught:
+        make_site(page, [open_bundle(tmp_path / "bundle", proved=False)])
+    assert caught.value.reason == "gate-failed"
+
+
+def test_every_file_that_a_contract_names_is_handed_out(page: Path, small_bundles: dict[str, Path], tmp_path: Path):
+    bundle = tmp_path / "my bundle"
+    shutil.copytree(small_bundles["float32"], bundle)
+    (bundle / "guard.safetensors").write_bytes(b"more")
+    digest = file_sha256(bundle / "guard.safetensors")
+    change_contract(bundle, lambda values: values["files"].update({"guard.safetensors": digest}))
+    site = make_site(page, [open_bundle(bundle)])
+    assert site.content("bundles/my-bundle/guard.safetensors") == b"more"
+    write_site(site, tmp_path / "site")
+    assert (tmp_path / "site" / "bundles" / "my-bundle" / "guard.safetensors").read_bytes() == b"more"
+
+
+@pytest.mark.parametrize("path", ["../evil.txt", "bundles/../../evil.txt", "/evil.txt", "a\\..\\evil.txt", ""])
+def test_nothing_is_written_outside_the_site(path: str, page: Path, tmp_path: Path):
+    with pytest.raises(OutputError, match="outside its folder"):
+        write_site(Site({path: page / "index.html"}, {}), tmp_path / "out" / "site")
+    assert not list(tmp_path.rglob("*evil*"))
+    assert not (tmp_path / "out" / "site").exists()
+
+
+def test_a_file_that_changed_after_it_was_checked_is_not_published(
+    page: Path, small_bundles: dict[str, Path], tmp_path: Path
+):
+    shutil.copytree(small_bundles["float32"], tmp_path / "bundle")
+    site = make_site(page, [open_bundle(tmp_path / "bundle")])
+    (tmp_path / "bundle" / "s2mnet.onnx").write_bytes(b"another")
+    with pytest.raises(ContractError, match="was changed while"):
+        write_site(site, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
 
 
 def test_without_node_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -170,7 +275,7 @@ def test_without_node_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(build, "_node_of_wheel", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingBackendError, match=r"neither is on the PATH.*Install Node\.js .*s2m-edge\[web\]"):
+    with pytest.raises(MissingBackendError, match=r"neither is on the PATH.*Install Node\.js .*\[web\]"):
         find_node()
     for name, text in (("node", "#!/bin/sh\necho v18.19.0\n"), ("npm", "#!/bin/sh\n")):
         (tmp_path / name).write_text(text)

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from s2m_edge.native import KERNEL_FOLDER, find_compiler
-from s2m_edge.spectral import reference_spectral_filter
-from s2m_edge.spectral.dft import dft_basis
-from s2m_edge.spectral.reference import crop_filter
-from s2m_edge.targets.coreai.kernel import THREADS, kernel_body
+from s2m_edge.network.spectral import reference_spectral_filter
+from s2m_edge.network.spectral.dft import dft_basis
+from s2m_edge.network.spectral.reference import crop_filter
+from s2m_edge.targets.coreai.metal import THREADS, kernel_body
 from s2m_edge.targets.coreai.spectral import filter_by_matrices, half_gains
 
 SHIM = Path(__file__).with_name("metal_shim.cpp")

@@ -14,18 +14,19 @@ import numpy as np
 import pytest
 import torch
 
-from s2m_edge.checkpoint import read_header
-from s2m_edge.errors import CapabilityError, LoweringError, MissingBackendError
-from s2m_edge.targets.base import LoweringRequest
+from s2m_edge.checkpoint import network_spec, read_header
+from s2m_edge.errors import CapabilityError, ImageError, LoweringError, MissingBackendError
+from s2m_edge.targets.base import example_image
 from s2m_edge.targets.export import ExportResult, export_bundle
+from s2m_edge.targets.opening import open_runner
 from s2m_edge.targets.registry import find_target
-from support import Case, make_case
+from support import Case, lowering_request, make_case
 
 TARGET = find_target("coreai")
 if TARGET.version() is None:
     pytest.skip("coreai-torch is not installed", allow_module_level=True)
 
-from s2m_edge.targets.coreai.kernel import kernel_body, require_kernel_fits  # noqa: E402
+from s2m_edge.targets.coreai.metal import kernel_body, require_kernel_fits  # noqa: E402
 from s2m_edge.targets.coreai.run import CoreAIRunner  # noqa: E402
 from s2m_edge.targets.coreai.spectral import with_constant_filters  # noqa: E402
 from s2m_edge.targets.rewrites import fold_batch_norm  # noqa: E402
@@ -52,7 +53,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     import io
 
     case, said = make_case(classes=3, channels=1), io.StringIO()
-    request = LoweringRequest(case.model, "float32", "matmul", case.preprocessing, METADATA)
+    request = lowering_request(case.model, "float32", "matmul", case.preprocessing, METADATA)
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         path = TARGET.make_exporter().export(request, tmp_path_factory.mktemp("float32"))
     return Exported(case, path, said.getvalue())
@@ -64,7 +65,7 @@ def custom(small_model, small_checkpoint, polyp_images, tmp_path_factory: pytest
     return export_bundle(
         TARGET,
         small_model,
-        read_header(small_checkpoint),
+        network_spec(read_header(small_checkpoint)),
         precision="float16",
         spectral="custom",
         images=polyp_images[:2],
@@ -80,7 +81,8 @@ def copied(exported: Exported, tmp_path: Path) -> Path:
 
 def constants_of(model: Any) -> int:
     """Values that an asset of `model` has to hold: folded weights, and each of the transform's constants once."""
-    return sum(tensor.numel() for tensor in with_constant_filters(fold_batch_norm(model)).state_dict().values())
+    image = example_image(model.config.in_channels, model.config.size, model.config.size)
+    return sum(tensor.numel() for tensor in with_constant_filters(fold_batch_norm(model), image).state_dict().values())
 
 
 def size_of(asset: Path) -> int:
@@ -154,12 +156,12 @@ def test_damaged_metadata_is_refused(exported: Exported, copied: Path) -> None:
 
 
 def test_another_contract_or_picture_is_refused(exported: Exported) -> None:
-    larger = replace(exported.case, preprocessing=replace(exported.case.preprocessing, size=128))
+    larger = replace(exported.case, preprocessing=replace(exported.case.preprocessing, height=128, width=128))
     with pytest.raises(LoweringError, match="the contract says"):
         exported.runner(case=larger)
     runner, fitted = exported.runner(), exported.case.fitted
     for wrong in (fitted[:64], fitted.repeat(3, axis=2), fitted.astype(np.float32)):
-        with pytest.raises(LoweringError, match="not uint8"):
+        with pytest.raises(ImageError, match="not uint8"):
             runner.predict(wrong)  # type: ignore[arg-type]
 
 
@@ -196,11 +198,11 @@ def test_the_asset_carries_the_tested_source_and_this_runtime_refuses_it(custom:
 
 
 def test_a_kernel_of_somebody_else_gets_no_twin(custom: ExportResult, monkeypatch: pytest.MonkeyPatch) -> None:
-    from s2m_edge.targets.bundle import open_bundle
+    from s2m_edge.deploy.bundle import open_bundle
 
     monkeypatch.setattr("s2m_edge.targets.coreai.twin.KERNEL_NAME", "another_kernel")
     with pytest.raises(LoweringError, match="which is not ours"):
-        open_bundle(custom.folder).open_runner()
+        open_runner(open_bundle(custom.folder))
 
 
 def test_the_command_prints_the_verdict_its_reason_and_how_many_images(
@@ -214,7 +216,7 @@ def test_the_command_prints_the_verdict_its_reason_and_how_many_images(
         main(["parity", str(custom.folder), "--checkpoint", str(small_checkpoint), "--images", str(tmp_path)])
     assert not caught.value.code
     said = " ".join(capsys.readouterr().out.split())
-    assert "on 1 real images" in said
+    assert "on 1 real image;" in said or "on 1 real image " in said
     assert "converted, not executed" in said
     assert "the gate took 1 of 3 images; its runtime here is an interpreter" in said
     assert "composite twin, executed" in said
@@ -231,12 +233,13 @@ def test_half_precision_leaves_the_network_alone(custom: ExportResult, small_mod
 
 
 def test_more_frequencies_than_the_kernel_holds_are_refused_before_any_work() -> None:
-    from s2m_edge.config import S2MNetConfig
+    from s2m_edge.network.config import S2MNetConfig
+    from s2m_edge.network.model import S2MNet
 
     config = S2MNetConfig.preset("paper", size=96)
-    require_kernel_fits(config)
+    require_kernel_fits(S2MNet(config))
     with pytest.raises(CapabilityError, match="--spectral matmul"):
-        require_kernel_fits(replace(config, kept_frequencies=40))
+        require_kernel_fits(S2MNet(replace(config, kept_frequencies=40)))
 
 
 def test_where_there_is_no_package_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

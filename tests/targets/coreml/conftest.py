@@ -16,12 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from s2m_edge.config import S2MNetConfig
+from s2m_edge.deploy.activation import probabilities_from_logits
 from s2m_edge.imaging.preprocess import Preprocessing, normalise
-from s2m_edge.model import S2MNet, probabilities_from_logits
+from s2m_edge.network.config import S2MNetConfig
+from s2m_edge.network.model import S2MNet
 from s2m_edge.targets.base import LoweringRequest
 from s2m_edge.targets.coreml.run import CoreMLRunner
 from s2m_edge.targets.registry import find_target
+from support import lowering_request
 
 METADATA = {"name": "Test net", "version": "3.2.1", "licence": "MIT", "notice": "Research use only.", "dataset": "none"}
 
@@ -39,14 +41,14 @@ class Saved:
         return CoreMLRunner(path or self.path, interface, self.request.preprocessing, self.request.precision)
 
     def picture(self, seed: int = 0) -> NDArray[np.uint8]:
-        size, channels = self.request.preprocessing.size, self.request.preprocessing.channels
-        coarse = np.random.default_rng(seed).integers(0, 256, (size // 8, size // 8, channels), dtype=np.uint8)
+        height, width, channels = self.request.preprocessing.fitted_shape
+        coarse = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, channels), dtype=np.uint8)
         return coarse.repeat(8, axis=0).repeat(8, axis=1)
 
     def expected(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.no_grad():
             image = torch.from_numpy(normalise(picture, self.request.preprocessing))
-            return probabilities_from_logits(self.request.model(image))[0].numpy()
+            return probabilities_from_logits(self.request.network(image))[0].numpy()
 
 
 def random_network(config: S2MNetConfig) -> S2MNet:
@@ -89,23 +91,23 @@ def _colour_network() -> S2MNet:
 def _request(name: str) -> LoweringRequest:
     match name:
         case "float32-matmul":
-            return LoweringRequest(_colour_network(), "float32", "matmul", Preprocessing(96), METADATA)
+            return lowering_request(_colour_network(), "float32", "matmul", Preprocessing(96, 96), METADATA)
         case "float32-custom":
-            return LoweringRequest(_colour_network(), "float32", "custom", Preprocessing(96), METADATA)
+            return lowering_request(_colour_network(), "float32", "custom", Preprocessing(96, 96), METADATA)
         case "float16-matmul-grey":
             grey = random_network(S2MNetConfig.preset("released", size=96, in_channels=1))
-            preprocessing = Preprocessing(96, 1, mean=(0.4,), standard_deviation=(0.3,))
-            return LoweringRequest(grey, "float16", "matmul", preprocessing)
+            preprocessing = Preprocessing(96, 96, 1, mean=(0.4,), standard_deviation=(0.3,))
+            return lowering_request(grey, "float16", "matmul", preprocessing)
         case "float16-custom-classes":
             classes = random_network(S2MNetConfig.preset("paper", size=96, classes=3))
-            preprocessing = Preprocessing(96, mean=(0.485, 0.456, 0.406), standard_deviation=(0.229, 0.3, 0.4))
-            return LoweringRequest(classes, "float16", "custom", preprocessing)
+            preprocessing = Preprocessing(96, 96, mean=(0.485, 0.456, 0.406), standard_deviation=(0.229, 0.3, 0.4))
+            return lowering_request(classes, "float16", "custom", preprocessing)
         case "float32-matmul-352":
             large = random_network(S2MNetConfig.preset("paper", size=352))
-            return LoweringRequest(large, "float32", "matmul", Preprocessing(352))
+            return lowering_request(large, "float32", "matmul", Preprocessing(352, 352))
         case "float16-custom-352":
             large = random_network(S2MNetConfig.preset("paper", size=352))
-            return LoweringRequest(large, "float16", "custom", Preprocessing(352))
+            return lowering_request(large, "float16", "custom", Preprocessing(352, 352))
         case _:
             raise ValueError(name)
 
@@ -118,7 +120,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Saved]:
     def make(name: str) -> Saved:
         request = _request(name)
         folder = tmp_path_factory.mktemp(name)
-        before = copy.deepcopy(request.model.state_dict())
+        before = copy.deepcopy(request.network.state_dict())
         return Saved(find_target("coreml").make_exporter().export(request, folder), request, before)
 
     return make

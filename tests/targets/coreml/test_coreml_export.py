@@ -11,26 +11,24 @@ import numpy as np
 import pytest
 import torch
 
-from s2m_edge.blocks import ChannelLayerNorm
-from s2m_edge.config import S2MNetConfig
-from s2m_edge.contract import default_classes
-from s2m_edge.errors import LoweringError
+from s2m_edge.imaging.classes import default_classes
 from s2m_edge.imaging.preprocess import Preprocessing, normalise
-from s2m_edge.model import S2MNet
-from s2m_edge.spectral import reference_spectral_filter
-from s2m_edge.targets.base import LoweringRequest
+from s2m_edge.network.blocks import ChannelLayerNorm
+from s2m_edge.network.config import S2MNetConfig
+from s2m_edge.network.model import S2MNet
+from s2m_edge.network.spectral import reference_spectral_filter
+from s2m_edge.targets.base import example_image
 from s2m_edge.targets.coreml.composite import spectral_constants
 from s2m_edge.targets.coreml.evaluator import Evaluator, open_package
-from s2m_edge.targets.coreml.export import for_half_precision, image_scale_and_bias
-from s2m_edge.targets.coreml.half import (
+from s2m_edge.targets.coreml.export import for_half_precision, image_scale_and_bias, name_strides
+from s2m_edge.targets.coreml.metadata import preview_parameters
+from s2m_edge.targets.rewrites.half_precision import (
     epsilon_factor,
     round_keeping_sums,
     round_kernels,
     with_exact_half_input,
     with_half_precision_epsilons,
 )
-from s2m_edge.targets.coreml.metadata import preview_parameters
-from s2m_edge.targets.registry import find_target
 
 
 def test_metadata_after_reload(saved):
@@ -71,7 +69,7 @@ def test_batch_norms_are_folded(saved):
     package = saved("float32-matmul")
     kinds = package.runner().observations()["operation_kinds"]
     assert "batch_norm" not in kinds
-    assert kinds["conv"] == sum(isinstance(m, torch.nn.Conv2d) for m in package.request.model.modules())
+    assert kinds["conv"] == sum(isinstance(m, torch.nn.Conv2d) for m in package.request.network.modules())
 
 
 def test_only_what_the_manifest_names_is_saved(saved):
@@ -92,22 +90,22 @@ def test_half_precision_halves_the_weights(saved):
 @pytest.mark.parametrize("name", ["float32-custom", "float16-matmul-grey"])
 def test_exporting_leaves_the_network_alone(saved, name):
     package = saved(name)
-    after = package.request.model.state_dict()
+    after = package.request.network.state_dict()
     assert after.keys() == package.before.keys()
     assert all(torch.equal(after[key], value) for key, value in package.before.items())
-    assert {m.epsilon for m in package.request.model.modules() if isinstance(m, ChannelLayerNorm)} == {1e-6}
+    assert {m.epsilon for m in package.request.network.modules() if isinstance(m, ChannelLayerNorm)} == {1e-6}
 
 
 SILENT_EXPORT = """
 import sys
 from pathlib import Path
 from s2m_edge import S2MNet, S2MNetConfig
-from s2m_edge.imaging.preprocess import Preprocessing
+from s2m_edge.deploy.spec import make_spec
 from s2m_edge.targets.base import LoweringRequest
 from s2m_edge.targets.registry import find_target
 
 network = S2MNet(S2MNetConfig.preset("paper", size=96)).eval()
-request = LoweringRequest(network, "float16", "matmul", Preprocessing(96))
+request = LoweringRequest(network, make_spec("small", height=96, width=96), "float16")
 find_target("coreml").make_exporter().export(request, Path(sys.argv[1]))
 """
 
@@ -121,21 +119,13 @@ def test_exporting_says_nothing(tmp_path):
     assert (tmp_path / "s2mnet.mlpackage" / "Manifest.json").is_file()
 
 
-def test_preprocessing_of_another_network_is_refused(tmp_path):
-    request = LoweringRequest(
-        S2MNet(S2MNetConfig.preset("paper", size=96)).eval(), "float32", "matmul", Preprocessing(128)
-    )
-    with pytest.raises(LoweringError, match="3 channels at 128 pixels"):
-        find_target("coreml").make_exporter().export(request, tmp_path)
-
-
 @pytest.mark.parametrize(
     "preprocessing",
     [
-        Preprocessing(8),
-        Preprocessing(8, 1, mean=(0.2,), standard_deviation=(0.5,)),
-        Preprocessing(8, 3, 1 / 127.5, (1.0, 1.0, 1.0), (0.5, 0.5, 0.5)),
-        Preprocessing(8, 3, mean=(0.4, 0.5, 0.6), standard_deviation=(0.2, 0.3, 0.4)),
+        Preprocessing(8, 8),
+        Preprocessing(8, 8, 1, mean=(0.2,), standard_deviation=(0.5,)),
+        Preprocessing(8, 8, 3, 1 / 127.5, (1.0, 1.0, 1.0), (0.5, 0.5, 0.5)),
+        Preprocessing(8, 8, 3, mean=(0.4, 0.5, 0.6), standard_deviation=(0.2, 0.3, 0.4)),
     ],
 )
 def test_scale_and_bias_are_the_contracts(preprocessing):
@@ -182,15 +172,15 @@ def test_half_precision_epsilons_change_nothing(preset):
 @pytest.mark.parametrize(
     "preprocessing",
     [
-        Preprocessing(96),
-        Preprocessing(96, 1, 1 / 127.5, mean=(1.0,), standard_deviation=(1.0,)),
-        Preprocessing(96, mean=(0.5, 0.25 / 255, 128 / 255), standard_deviation=(0.2, 0.3, 0.5)),
+        Preprocessing(96, 96),
+        Preprocessing(96, 96, 1, 1 / 127.5, mean=(1.0,), standard_deviation=(1.0,)),
+        Preprocessing(96, 96, mean=(0.5, 0.25 / 255, 128 / 255), standard_deviation=(0.2, 0.3, 0.5)),
     ],
 )
 def test_every_picture_value_is_exact_in_float16(preprocessing):
     torch.manual_seed(2)
     network = S2MNet(S2MNetConfig.preset("paper", size=96, in_channels=preprocessing.channels)).eval()
-    rescaled, exact = with_exact_half_input(network, preprocessing)
+    rescaled, exact = with_exact_half_input(network, preprocessing, example_image(*preprocessing.image_shape))
     levels = np.arange(96 * 96, dtype=np.uint32).astype(np.uint8).reshape(96, 96, 1)
     picture = np.repeat(levels, preprocessing.channels, axis=2)
     given = normalise(picture, exact)
@@ -203,8 +193,11 @@ def test_every_picture_value_is_exact_in_float16(preprocessing):
 
 def test_a_mean_between_grey_levels_stays_as_it_is():
     network = S2MNet(S2MNetConfig.preset("paper", size=96)).eval()
-    preprocessing = Preprocessing(96, mean=(0.485, 0.456, 0.406), standard_deviation=(0.229, 0.224, 0.225))
-    assert with_exact_half_input(network, preprocessing) == (network, preprocessing)
+    preprocessing = Preprocessing(96, 96, mean=(0.485, 0.456, 0.406), standard_deviation=(0.229, 0.224, 0.225))
+    assert with_exact_half_input(network, preprocessing, example_image(*preprocessing.image_shape)) == (
+        network,
+        preprocessing,
+    )
 
 
 def test_rounded_kernels_keep_their_sums():
@@ -229,7 +222,7 @@ def test_rounded_kernels_are_what_the_package_stores(saved):
     request = for_half_precision(saved("float16-matmul-grey").request)
     kernels = [
         module.weight.detach().numpy().tobytes()
-        for module in request.model.modules()
+        for module in request.network.modules()
         if isinstance(module, torch.nn.Conv2d) and module.kernel_size == (3, 3)
     ]
     assert len(kernels) > 10
@@ -263,3 +256,16 @@ def test_core_ml_gets_a_picture(saved, channels):
     assert seen["image"].size == (96, 96)
     np.testing.assert_array_equal(np.asarray(seen["image"]).reshape(picture.shape), picture)
     assert runner.observations() == {}
+
+
+@pytest.mark.parametrize(("window", "stride"), [((2, None), [2, 2]), ((3, 1), [1, 1])])
+def test_a_max_pooling_names_its_stride(window, stride):
+    class Pooled(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.max_pool2d(x, *window)
+
+    program = torch.export.export(Pooled(), (torch.zeros(1, 3, 6, 6),))
+    name_strides(program)
+    (node,) = [node for node in program.graph.nodes if node.target is torch.ops.aten.max_pool2d.default]
+    assert list(node.args[2]) == stride
+    assert program.module()(torch.ones(1, 3, 6, 6)).shape == Pooled()(torch.ones(1, 3, 6, 6)).shape

@@ -15,13 +15,12 @@ pytest.importorskip("executorch")
 
 from s2m_edge.errors import LoweringError
 from s2m_edge.native import build_library, find_cmake, find_compiler
-from s2m_edge.spectral import QUALIFIED_NAME
-from s2m_edge.targets.base import LoweringRequest
+from s2m_edge.network.spectral import QUALIFIED_NAME
 from s2m_edge.targets.executorch.export import ExecuTorchExporter
-from s2m_edge.targets.executorch.kernel import OPERATOR, kernel_library
+from s2m_edge.targets.executorch.operator_library import OPERATOR, kernel_library
 from s2m_edge.targets.executorch.run import ExecuTorchRunner
 from s2m_edge.targets.registry import find_target
-from support import Case, make_case
+from support import Case, lowering_request, make_case
 
 pytestmark = pytest.mark.skipif(
     find_compiler() is None or find_cmake() is None, reason="no C++ compiler or no CMake: the kernel cannot be built"
@@ -36,7 +35,7 @@ def case() -> Case:
 
 
 def export(case: Case, folder: Path) -> Path:
-    request = LoweringRequest(case.model, "float32", "custom", case.preprocessing, {"notice": "Research use only"})
+    request = lowering_request(case.model, "float32", "custom", case.preprocessing, {"notice": "Research use only"})
     return ExecuTorchExporter(find_target("executorch")).export(request, folder)
 
 
@@ -86,6 +85,7 @@ def test_a_process_without_kernel_and_compiler_lowers_nothing_and_refuses_a_prog
         "import sys, torch\n"
         "from pathlib import Path\n"
         "from s2m_edge import S2MNet, S2MNetConfig, native\n"
+        "from s2m_edge.deploy.spec import make_spec\n"
         "from s2m_edge.errors import NativeBuildError\n"
         "from s2m_edge.imaging.preprocess import Preprocessing\n"
         "from s2m_edge.targets.base import LoweringRequest\n"
@@ -94,8 +94,9 @@ def test_a_process_without_kernel_and_compiler_lowers_nothing_and_refuses_a_prog
         "from s2m_edge.targets.registry import find_target\n"
         "native.find_compiler = lambda: None\n"
         "torch.export.export = lambda *_, **__: sys.exit('it began to lower')\n"
-        "shape = Preprocessing(96, 3)\n"
-        "request = LoweringRequest(S2MNet(S2MNetConfig(size=96)).eval(), 'float32', 'custom', shape, {})\n"
+        "shape = Preprocessing(96, 96, 3)\n"
+        "spec = make_spec('small', height=96, width=96)\n"
+        "request = LoweringRequest(S2MNet(S2MNetConfig(size=96)).eval(), spec, 'float32', 'custom')\n"
         "for action in (\n"
         "    lambda: ExecuTorchExporter(find_target('executorch')).export(request, Path(sys.argv[2])),\n"
         "    lambda: ExecuTorchRunner(Path(sys.argv[1]), ExecuTorchExporter.interface, shape, 'float32'),\n"

@@ -12,18 +12,17 @@ import torch
 from numpy.typing import NDArray
 
 from s2m_edge import native
-from s2m_edge.blocks import SpectralBranch
+from s2m_edge.deploy.precision import Precision, SpectralLowering
 from s2m_edge.errors import NativeBuildError
 from s2m_edge.native import build_library, find_cmake, find_compiler
-from s2m_edge.precision import Precision, SpectralLowering
-from s2m_edge.spectral import reference_spectral_filter
-from s2m_edge.targets.base import LoweringRequest
+from s2m_edge.network.blocks import SpectralBranch
+from s2m_edge.network.spectral import reference_spectral_filter
 from s2m_edge.targets.onnx.export import ONNXExporter
-from s2m_edge.targets.onnx.kernel import SWITCH, kernel_library, register_kernel
+from s2m_edge.targets.onnx.operator_library import SWITCH, kernel_library, register_kernel
 from s2m_edge.targets.onnx.run import ONNXRunner
 from s2m_edge.targets.onnx.spectral import DOMAIN, DOMAIN_VERSION, OPERATOR, OPSET, NodeSpectralBranch
 from s2m_edge.targets.registry import find_target
-from support import Case, make_case
+from support import Case, lowering_request, make_case
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -40,7 +39,7 @@ def case() -> Case:
 
 
 def export(case: Case, folder: Path, precision: Precision = "float32", spectral: SpectralLowering = "custom") -> Path:
-    request = LoweringRequest(case.model, precision, spectral, case.preprocessing)
+    request = lowering_request(case.model, precision, spectral, case.preprocessing)
     return ONNXExporter(find_target("onnx")).export(request, folder)
 
 
@@ -88,7 +87,7 @@ def branch_of(length: int, kept: int) -> tuple[torch.Tensor, dict[str, NDArray[n
     branch = SpectralBranch(2, kept, 1e-6)
     weight = torch.randn(2, kept, kept, generator=torch.Generator().manual_seed(0))
     branch.filter.data = weight
-    node = NodeSpectralBranch(branch, length)
+    node = NodeSpectralBranch(branch, length, length)
     return weight, {name: getattr(node, name).numpy() for name in ("basis", "even", "odd")}
 
 
@@ -116,7 +115,7 @@ def test_asked_for_the_kernel_takes_every_nodes_place_and_the_answer_is_eagers(
         found = runner.predict(case.fitted)
         assert kernel_calls() == before + STAGES
         np.testing.assert_allclose(found, case.expected, rtol=0, atol=1e-5)
-    assert "native spectral kernel" in runner.device
+    assert "native kernels registered" in runner.device
 
 
 @pytest.mark.usefixtures("asked_for")
@@ -178,7 +177,7 @@ def test_without_a_compiler_the_way_out_is_to_ask_for_none(
 def test_a_library_that_is_none_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     damaged = tmp_path / "libdamaged.so"
     damaged.write_bytes(b"not a library")
-    monkeypatch.setattr("s2m_edge.targets.onnx.kernel.build_library", lambda library: damaged)
+    monkeypatch.setattr("s2m_edge.targets.onnx.operator_library.build_library", lambda library: damaged)
     with pytest.raises(NativeBuildError, match="does not take") as caught:
         register_kernel(onnxruntime.SessionOptions())
     assert "\n" not in str(caught.value)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from s2m_edge.deploy.precision import Precision, SpectralLowering
 from s2m_edge.errors import S2MEdgeError
 from s2m_edge.imaging.preprocess import normalise
-from s2m_edge.precision import Precision, SpectralLowering
-from s2m_edge.targets.base import LoweringRequest, Runner
+from s2m_edge.targets.base import Runner
 from s2m_edge.targets.registry import find_target
-from support import Case, make_case
+from support import Case, lowering_request, make_case, remarks
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -25,7 +25,7 @@ METADATA = {"name": "S2M-Net é", "notice": 'Research use only: "not" a <device>
 
 def export(case: Case, folder: Path, spectral: SpectralLowering, precision: Precision = "float32") -> Path:
     exporter = find_target("onnx").make_exporter()
-    return exporter.export(LoweringRequest(case.model, precision, spectral, case.preprocessing, METADATA), folder)
+    return exporter.export(lowering_request(case.model, precision, spectral, case.preprocessing, METADATA), folder)
 
 
 def run(path: Path, case: Case, threads: int | None = 2) -> Runner:
@@ -82,13 +82,15 @@ def test_matmul_has_standard_operators_only(matmul: Path) -> None:
     assert {(entry.domain, entry.version) for entry in model.opset_import} == {("", 20)}
 
 
-def test_custom_keeps_five_nodes_and_one_function(matmul: Path, custom: Path) -> None:
+def test_custom_keeps_nodes_of_our_own_each_with_a_function_of_standard_operators(matmul: Path, custom: Path) -> None:
     model = onnx.load(custom)
     nodes = Counter((node.domain, node.op_type) for node in model.graph.node)
-    assert {key: count for key, count in nodes.items() if key[0]} == {("s2m_edge", "SpectralFilter"): 5}
+    own = {name: count for (domain, name), count in nodes.items() if domain == "s2m_edge"}
+    assert own == {"SpectralFilter": 5, "ReceptiveField": 5, "ChannelNorm": 20}
+    assert sum(nodes.values()) - sum(count for (domain, _), count in nodes.items() if not domain) == sum(own.values())
     assert nodes["", "MatMul"] == 0
-    assert [(function.domain, function.name) for function in model.functions] == [("s2m_edge", "SpectralFilter")]
-    assert {node.domain for node in model.functions[0].node} == {""}
+    assert {(function.domain, function.name) for function in model.functions} == {("s2m_edge", name) for name in own}
+    assert {node.domain for function in model.functions for node in function.node} == {""}
     # P and Q instead of the whole gains; the trained filter itself is in neither file.
     assert custom.stat().st_size < matmul.stat().st_size
     assert not [entry.name for entry in model.graph.initializer if entry.name.endswith("filter")]
@@ -153,7 +155,7 @@ def test_export_leaves_the_network_alone_and_the_console_quiet(
     before = {name: value.clone() for name, value in binary.model.state_dict().items()}
     export(binary, tmp_path, "custom")
     assert "".join(capfd.readouterr()) == ""
-    assert [str(entry.message) for entry in recwarn] == []
+    assert remarks(recwarn) == []
     after = binary.model.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], before[name]) for name in before)
@@ -186,7 +188,7 @@ def test_a_function_without_body_is_refused(binary: Case, custom: Path, tmp_path
     model = onnx.load(custom)
     del model.functions[:]
     onnx.save(model, tmp_path / "s2mnet.onnx")
-    with pytest.raises(S2MEdgeError, match="SpectralFilter"):
+    with pytest.raises(S2MEdgeError, match=r"s2m_edge:(SpectralFilter|ReceptiveField|ChannelNorm)"):
         run(tmp_path / "s2mnet.onnx", binary)
 
 

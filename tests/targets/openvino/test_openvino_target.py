@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+from s2m_edge.deploy.precision import Precision
 from s2m_edge.errors import S2MEdgeError
-from s2m_edge.precision import Precision
-from s2m_edge.targets.base import LoweringRequest
+from s2m_edge.processor import processor_features
 from s2m_edge.targets.openvino.backend import import_openvino
-from s2m_edge.targets.openvino.run import OpenVINORunner
+from s2m_edge.targets.openvino.run import BFLOAT16_FEATURES, OpenVINORunner
 from s2m_edge.targets.registry import find_target
-from support import Case, make_case
+from support import Case, lowering_request, make_case, remarks
 
 if find_target("openvino").version() is None:  # importorskip would import it with its telemetry
     pytest.skip("openvino is not installed", allow_module_level=True)
@@ -30,12 +30,12 @@ METADATA = {"name": "S2M-Net é", "notice": 'Research use only: "not" a <device>
 
 def export(case: Case, folder: Path, precision: Precision = "float32") -> Path:
     exporter = find_target("openvino").make_exporter()
-    return exporter.export(LoweringRequest(case.model, precision, "matmul", case.preprocessing, METADATA), folder)
+    return exporter.export(lowering_request(case.model, precision, "matmul", case.preprocessing, METADATA), folder)
 
 
-def run(path: Path, case: Case, threads: int | None = 2) -> OpenVINORunner:
+def run(path: Path, case: Case, threads: int | None = 2, precision: Precision = "float32") -> OpenVINORunner:
     interface = find_target("openvino").make_exporter().interface
-    return OpenVINORunner(path, interface, case.preprocessing, "float32", threads)
+    return OpenVINORunner(path, interface, case.preprocessing, precision, threads)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_uint8_picture_in_probabilities_out(binary: Case, exported: Path) -> Non
     assert found.shape == binary.expected.shape
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, binary.expected, rtol=0, atol=1e-5)
-    assert "f32" in runner.device
+    assert runner.device.endswith("executed in float32")
     observed = runner.observations()
     assert observed["inference_precision"] == "f32"
     assert observed["executable_nodes"] > 100
@@ -93,7 +93,7 @@ def test_float16_halves_the_weights_and_the_console_stays_quiet(
     before = {name: value.clone() for name, value in binary.model.state_dict().items()}
     path = export(binary, tmp_path, "float16")
     assert "".join(capfd.readouterr()) == ""
-    assert [str(entry.message) for entry in recwarn] == []
+    assert remarks(recwarn) == []
     after = binary.model.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], before[name]) for name in before)
@@ -101,6 +101,39 @@ def test_float16_halves_the_weights_and_the_console_stays_quiet(
     assert 0.49 < ratio < 0.53
     error = np.abs(run(path, binary).predict(binary.fitted) - binary.expected).max()
     assert 1e-6 < error < 2e-2
+
+
+def test_bfloat16_is_computed_in_where_it_is_the_precision_and_nowhere_else(binary: Case, exported: Path) -> None:
+    """The file is that of float32: what differs is how the plugin is asked to run it."""
+    runner = run(exported, binary, precision="bfloat16")
+    error = np.abs(runner.predict(binary.fitted) - binary.expected).max()
+    if runner.precision_used == "bf16":  # with AVX-512, by emulation where there are no instructions for it
+        assert runner.verdict == "executed"
+        assert 1e-4 < error < 0.1
+        assert not runner.remark
+        assert ("emulated" in runner.device) != bool(processor_features() & BFLOAT16_FEATURES)
+    else:
+        assert (runner.precision_used, runner.verdict) == ("f32", "converted, not executed")
+        assert error < 1e-5
+    for other in ("float32", "float16"):
+        assert run(exported, binary, precision=other).precision_used == "f32"
+
+
+def test_int8_does_not_read_as_if_it_were_float(binary: Case, exported: Path) -> None:
+    """The plugin's one word for a model's precision is that of its floating-point part."""
+    device = run(exported, binary, precision="int8").device
+    assert device.endswith("executed in int8, and float32 where nothing is quantized")
+
+
+def test_a_processor_without_bfloat16_does_not_say_that_it_executed_it(
+    binary: Case, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There the plugin takes the wish for bfloat16, and computes in float32."""
+    monkeypatch.setattr(OpenVINORunner, "_describe", lambda *_: ("f32", "CPU (old), executed in float32"))
+    runner = run(exported, binary, precision="bfloat16")
+    assert runner.verdict == "converted, not executed"
+    assert "the figures are those of float32" in runner.remark
+    assert run(exported, binary).verdict == "executed"
 
 
 def test_the_runner_needs_its_files_no_more(binary: Case, copied: Path) -> None:
@@ -151,7 +184,7 @@ def test_an_altered_xml_is_refused(binary: Case, copied: Path, pattern: str, rep
 
 
 def test_another_contract_or_picture_is_refused(binary: Case, exported: Path) -> None:
-    larger = replace(binary, preprocessing=replace(binary.preprocessing, size=128))
+    larger = replace(binary, preprocessing=replace(binary.preprocessing, height=128, width=128))
     with pytest.raises(S2MEdgeError, match="the contract says"):
         run(exported, larger)
     runner = run(exported, binary, threads=None)

@@ -9,22 +9,30 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from s2m_edge.blocks import ChannelLayerNorm, ConvNorm
-from s2m_edge.model import S2MNet, probabilities_from_logits
+from s2m_edge.deploy.activation import probabilities_from_logits
+from s2m_edge.errors import LoweringError
+from s2m_edge.network.blocks import ChannelLayerNorm, ConvNorm, SpectralBranch
+from s2m_edge.network.config import S2MNetConfig
+from s2m_edge.network.model import S2MNet
+from s2m_edge.targets.base import example_image
+from s2m_edge.targets.coreai.spectral import with_constant_filters
 from s2m_edge.targets.rewrites import (
+    ArithmeticNorm,
     ConvolutionalLayerNorm,
     SplitDepthwise,
     blend_by_interpolation,
     fold_batch_norm,
     layer_norm_as_convolutions,
+    norms_as_arithmetic,
     phase_upsample,
     spectral_as_matmul,
     split_depthwise,
     sum_branches,
 )
+from s2m_edge.targets.rewrites.compact_spectral import compact_spectral
 from support import lively_network
 
-Rewrite = Callable[[S2MNet], S2MNet]
+Rewrite = Callable[[nn.Module], nn.Module]
 
 REWRITES: tuple[Rewrite, ...] = (
     fold_batch_norm,
@@ -49,13 +57,17 @@ def largest_difference(before: nn.Module, after: nn.Module, dtype: torch.dtype) 
         return (next(pair) - next(pair)).abs().max().item()
 
 
-def all_of_them(network: S2MNet) -> S2MNet:
-    for rewrite in (spectral_as_matmul, *REWRITES):
+def as_matrices(network: nn.Module) -> nn.Module:
+    return spectral_as_matmul(network, example_image(3, 96, 96))
+
+
+def all_of_them(network: nn.Module) -> nn.Module:
+    for rewrite in (as_matrices, *REWRITES):
         network = rewrite(network)
     return network
 
 
-@pytest.mark.parametrize("rewrite", [*REWRITES, spectral_as_matmul, all_of_them], ids=lambda rewrite: rewrite.__name__)
+@pytest.mark.parametrize("rewrite", [*REWRITES, as_matrices, all_of_them], ids=lambda rewrite: rewrite.__name__)
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.float64, 1e-10)], ids=["f32", "f64"])
 def test_rewrite_changes_nothing(network: S2MNet, rewrite: Rewrite, dtype: torch.dtype, bound: float) -> None:
     before = network if dtype == torch.float32 else in_double(network)
@@ -67,7 +79,7 @@ def test_rewrite_changes_nothing(network: S2MNet, rewrite: Rewrite, dtype: torch
 
 @pytest.mark.parametrize("rewrite", REWRITES, ids=lambda rewrite: rewrite.__name__)
 def test_rewrite_works_after_the_spectral_one(network: S2MNet, rewrite: Rewrite) -> None:
-    matrices = spectral_as_matmul(in_double(network))
+    matrices = as_matrices(in_double(network))
     assert largest_difference(matrices, rewrite(matrices), torch.float64) <= 1e-10
 
 
@@ -113,11 +125,64 @@ def test_layer_norm_survives_a_large_common_offset() -> None:
         assert (ConvolutionalLayerNorm(norm)(x) - exact).abs().max().item() <= 1e-3
 
 
-def test_rewrites_that_match_nothing_say_so() -> None:
-    plain = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1))
-    for rewrite in (fold_batch_norm, layer_norm_as_convolutions, split_depthwise, phase_upsample, sum_branches):
-        with pytest.raises(ValueError, match="has no"):
-            rewrite(plain)
+EVERY_REWRITE = (
+    fold_batch_norm,
+    layer_norm_as_convolutions,
+    split_depthwise,
+    phase_upsample,
+    sum_branches,
+    blend_by_interpolation,
+    as_matrices,
+)
+
+
+def test_a_network_that_has_nothing_to_rewrite_stays_as_it_is() -> None:
+    plain = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1)).eval()
+    for rewrite in EVERY_REWRITE:
+        assert largest_difference(plain, rewrite(plain), torch.float32) == 0
+
+
+def test_of_the_network_itself_a_rewrite_that_matches_nothing_is_a_fault(network: S2MNet) -> None:
+    """Blocks and rewrites that have come apart would pass unnoticed and cost time."""
+
+    class Emptied(nn.Module):
+        expected_rewrites = network.expected_rewrites
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x
+
+    for rewrite in EVERY_REWRITE:
+        with pytest.raises(LoweringError, match="matches nothing"):
+            rewrite(Emptied())
+    assert {"fold_batch_norm", "spectral_as_matmul"} <= set(network.expected_rewrites)
+    bare = S2MNet(S2MNetConfig.preset("without_sstm", size=96))
+    assert "spectral_as_matmul" not in bare.expected_rewrites
+
+
+def test_batch_norm_folds_in_any_sequence() -> None:
+    torch.manual_seed(5)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4)).eval()
+    for module in network:
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            module.running_mean.uniform_(-1, 1)
+    folded = fold_batch_norm(network)
+    assert isinstance(folded[1], nn.Identity)
+    assert isinstance(folded[3], nn.BatchNorm2d), "an activation is between it and the convolution"
+    assert largest_difference(network, folded, torch.float32) < 1e-6
+
+
+@pytest.mark.parametrize(("height", "width", "kept"), [(24, 40, 9), (15, 8, 8), (7, 12, 5)])
+def test_the_filter_as_matrices_takes_maps_that_are_not_square(height: int, width: int, kept: int) -> None:
+    torch.manual_seed(6)
+    branch = SpectralBranch(4, kept, 1e-6).double()
+    with torch.no_grad():
+        branch.filter.normal_()
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), branch).double().eval()
+    image = torch.rand(1, 3, height, width, dtype=torch.float64)
+    with torch.no_grad():
+        for lower in (spectral_as_matmul, compact_spectral, with_constant_filters):
+            assert torch.allclose(lower(network, image)(image), network(image), rtol=0, atol=1e-10)
 
 
 def test_batch_norm_refuses_the_wrong_order_and_training_mode(network: S2MNet) -> None:
@@ -125,3 +190,32 @@ def test_batch_norm_refuses_the_wrong_order_and_training_mode(network: S2MNet) -
         fold_batch_norm(split_depthwise(network))
     with pytest.raises(ValueError, match="eval mode"):
         fold_batch_norm(nn.Sequential(ConvNorm(3, 4, 3, None)).train())
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        nn.InstanceNorm2d(6),
+        nn.InstanceNorm2d(6, affine=True),
+        nn.GroupNorm(2, 6),
+        nn.GroupNorm(6, 6, affine=False),
+        nn.GroupNorm(1, 6),
+    ],
+    ids=["instance", "instance-affine", "groups-of-3", "groups-of-1", "one-group"],
+)
+def test_norms_of_maps_are_arithmetic(norm: nn.Module) -> None:
+    generator = torch.Generator().manual_seed(8)
+    network = nn.Sequential(norm).double().eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    image = torch.randn(2, 6, 7, 12, generator=generator, dtype=torch.float64) + 100
+    rewritten = norms_as_arithmetic(network)
+    assert isinstance(rewritten[0], ArithmeticNorm)
+    with torch.no_grad():
+        assert torch.allclose(rewritten(image), network(image), rtol=0, atol=1e-9)
+
+
+def test_a_norm_with_statistics_of_its_own_stays() -> None:
+    network = nn.Sequential(nn.InstanceNorm2d(3, track_running_stats=True)).eval()
+    assert isinstance(norms_as_arithmetic(network)[0], nn.InstanceNorm2d)

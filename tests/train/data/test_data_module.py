@@ -12,7 +12,8 @@ from PIL import Image
 
 from s2m_edge.errors import ImageError
 from s2m_edge.train.data.folders import list_samples
-from s2m_edge.train.data.module import ImageFolderData, load_sample
+from s2m_edge.train.data.items import load_sample
+from s2m_edge.train.data.module import ImageFolderData
 from s2m_edge.train.data.patches import FIELD, PatchSampling, build_patch_sampler
 
 
@@ -151,3 +152,19 @@ def test_a_picture_smaller_than_the_patch_is_padded():
     patch = cut(sampler, {"image": plane.repeat(3, 1, 1), "mask": plane, FIELD: plane})
     assert patch["image"].shape == (3, 64, 64)
     assert patch["mask"].sum() == 40 * 50
+
+
+def test_an_epoch_can_be_a_part_of_the_samples(folder: Path):
+    data = ImageFolderData(folder, 96, 3, 1, seed=0, epoch_parts=2)
+    data.setup("fit")
+    whole = {item["stem"] for item in data.training}
+    seen = []
+    for epoch in range(4):
+        order: Any = data.train_dataloader().sampler
+        order.set_epoch(epoch)
+        drawn = list(order)
+        assert len(drawn) == len(order)
+        assert {number for number, _ in drawn} == {epoch}
+        seen.append([data.training[index]["stem"] for _, index in drawn])
+    for first, second in (seen[:2], seen[2:]):
+        assert sorted(first + second) == sorted(whole)

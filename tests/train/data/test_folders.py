@@ -61,7 +61,7 @@ def test_the_table_may_name_cases_and_must_have_its_columns(folder: Path):
 
 def write_volume(path: Path, planes: np.ndarray) -> Path:
     """Planes slices x H x W as NIfTI."""
-    nibabel.Nifti1Image(planes.transpose(2, 1, 0), np.eye(4)).to_filename(path)
+    nibabel.Nifti1Image(planes.transpose(2, 1, 0), np.diag([-1.0, -1.0, 1.0, 1.0])).to_filename(path)
     return path
 
 
@@ -130,3 +130,24 @@ def test_labels_of_several_classes_are_no_mask_of_one(tmp_path: Path):
     with pytest.raises(ImageError, match="holds labels up to 3, and one class is expected"):
         read_labels(tmp_path / "mask.png", 1)
     assert read_labels(tmp_path / "mask.png", 4).max() == 3
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["turned by its own affine", "of no affine, so as its image"])
+def test_a_volumes_mask_lies_on_its_image_whatever_order_it_is_stored_in(tmp_path: Path, told: bool):
+    body = np.zeros((30, 20, 9), np.int16)
+    body[3:12, 4:9, 4] = 1
+    affine = np.diag([-1.0, -1.0, 2.0, 1.0])
+    image = tmp_path / "image.nii.gz"
+    turned = nibabel.Nifti1Image(body * 100, affine).as_reoriented([[1, 1], [0, -1], [2, 1]])
+    turned.to_filename(image)
+    if told:
+        mask = nibabel.Nifti1Image(body.astype(np.uint8), affine)
+    else:
+        mask = nibabel.Nifti1Image(np.asarray(turned.dataobj) // 100, np.eye(4))
+        mask.header["sform_code"] = mask.header["qform_code"] = 0
+        mask.set_sform(None, 0)
+        mask.set_qform(None, 0)
+    mask.to_filename(tmp_path / "mask.nii")
+    expected = read_picture(image, 4)[..., 0] > 0
+    assert expected.sum() == 45
+    assert np.array_equal(read_label_file(tmp_path / "mask.nii", 4, image=image) > 0, expected)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from s2m_edge.errors import ConfigurationError, ImageError
 from s2m_edge.train.data.layouts import load_dataset, scan_dataset
-from s2m_edge.train.data.presets import PRESETS, find_preset, preset_names
+from s2m_edge.train.data.presets import PRESETS, dataset_title, find_preset, preset_names
 from s2m_edge.train.data.reading import read_field_of_view, read_sample_image, read_sample_labels
 from s2m_edge.train.data.sample import SPLITS, Sample
 
@@ -58,7 +58,9 @@ def save_mask(path: Path, number: int, value: int = 255) -> None:
 
 def save_volume(path: Path, planes: list[np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.Nifti1Image(np.stack(planes).transpose(2, 1, 0).astype(np.int16), np.eye(4)).to_filename(path)
+    nibabel.Nifti1Image(
+        np.stack(planes).transpose(2, 1, 0).astype(np.int16), np.diag([-1.0, -1.0, 1.0, 1.0])
+    ).to_filename(path)
 
 
 def pairs(image: str, mask: str, numbers: range = range(1, 11)) -> Callable[[Path], int]:
@@ -318,3 +320,9 @@ def test_wrong_requests_say_what_to_do(tmp_path: Path):
         load_dataset(tmp_path, "drive")
     with pytest.raises(ImageError, match="there is no folder"):
         load_dataset(tmp_path / "nowhere", "drive")
+
+
+def test_a_data_set_is_called_by_its_name_where_that_is_known():
+    assert dataset_title("kvasir_seg") == "Kvasir-SEG"
+    assert dataset_title("sunnybrook_lv").startswith("Sunnybrook Cardiac Data")
+    assert dataset_title("my folder") == "my folder"

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from s2m_edge.native import KERNEL_FOLDER, find_cmake, find_compiler
 from s2m_edge.train.depthwise import FastDepthwise, convolution, depthwise_convolution, enable, lacking, weight_gradient
-from s2m_edge.train.depthwise.kernel import SWITCH, kernel_library, try_kernel
+from s2m_edge.train.depthwise.native import SWITCH, kernel_library, try_kernel
 from support import lively_network, runs_avx2
 
 SOURCE = kernel_library().source

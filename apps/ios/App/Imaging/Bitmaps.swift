@@ -8,10 +8,11 @@ import UniformTypeIdentifiers
 enum Bitmaps {
     private static let unreadable = "The file is corrupt or of a kind that is not supported."
 
-    /// A file's first image, upright, as 8-bit sRGB.
+    /// A file's first image, upright, 8 bits, values as stored: no colour profile is applied.
     ///
-    /// Throws `S2MEdgeError`: no image that this system reads.
+    /// Throws `S2MEdgeError`: no image that this system reads, or one of which it would change the values.
     static func picture(from data: Data) throws -> Picture {
+        if let kind = Unopened(file: data) { throw kind.error }
         guard let source = CGImageSourceCreateWithData(data as CFData, nil), CGImageSourceGetCount(source) > 0 else {
             throw S2MEdgeError("this cannot be read as an image", remedy: unreadable)
         }
@@ -27,10 +28,12 @@ enum Bitmaps {
         guard let image = CGImageSourceCreateThumbnailAtIndex(source, 0, options as CFDictionary) else {
             throw S2MEdgeError("this cannot be read as an image", remedy: unreadable)
         }
-        return try picture(from: image)
+        let given = image.colorSpace?.model
+        let plain = given == .monochrome ? CGColorSpaceCreateDeviceGray() : given == .rgb ? sRGB : nil
+        return try picture(from: plain.flatMap { image.copy(colorSpace: $0) } ?? image)
     }
 
-    /// Throws `S2MEdgeError` where there is no memory for it.
+    /// Throws `S2MEdgeError` where there is no memory for it, or parts of it are transparent.
     static func picture(from image: CGImage) throws -> Picture {
         let (width, height) = (image.width, image.height)
         let bytesPerRow = width * 4
@@ -39,7 +42,7 @@ enum Bitmaps {
             guard
                 let context = CGContext(
                     data: memory.baseAddress, width: width, height: height, bitsPerComponent: 8, bytesPerRow: bytesPerRow,
-                    space: sRGB, bitmapInfo: CGImageAlphaInfo.noneSkipLast.rawValue
+                    space: sRGB, bitmapInfo: CGImageAlphaInfo.premultipliedLast.rawValue
                 )
             else { return false }
             context.interpolationQuality = .none
@@ -47,6 +50,8 @@ enum Bitmaps {
             return true
         }
         guard drawn else { throw S2MEdgeError("the image is too large for this device", remedy: "Choose a smaller one.") }
+        // Colours were multiplied by alpha: what they were is lost.
+        if stride(from: 3, to: bytes.count, by: 4).contains(where: { bytes[$0] != 255 }) { throw Unopened.transparent.error }
         return try bytes.withUnsafeBytes {
             try Picture(width: width, height: height, order: .rgbx, bytesPerRow: bytesPerRow, bytes: $0)
         }

@@ -30,6 +30,8 @@ final class AppModel {
     private(set) var testing: ComputeUnit?
     var threshold = 0.5
     var style = OverlayStyle()
+    /// The picture of the tab Picture. It is kept here, because choosing another model ends what runs for it.
+    let picture = PictureResult()
     private var runtimes: [ComputeUnit: any SegmentationRuntime] = [:]
 
     var contract: Contract? { current?.bundle.contract }
@@ -75,6 +77,7 @@ final class AppModel {
 
     func runSelfTests() async {
         guard let current else { return }
+        picture.clear()
         reports = []
         runtimes = [:]
         unit = nil

@@ -31,8 +31,10 @@ final class CoreAIRuntime: SegmentationRuntime, @unchecked Sendable {
             case .ndArray(let taken)? = loaded.descriptor.inputDescriptor(of: input.name),
             case .ndArray(let given)? = loaded.descriptor.outputDescriptor(of: output.name)
         else { throw mismatch }
-        let size = contract.preprocessing.size
-        guard taken.shape == [1, size, size, contract.preprocessing.channels], given.shape == output.shape else {
+        let preprocessing = contract.preprocessing
+        guard taken.shape == [1, preprocessing.height, preprocessing.width, preprocessing.channels],
+            given.shape == output.shape
+        else {
             throw mismatch
         }
         function = loaded
@@ -40,7 +42,7 @@ final class CoreAIRuntime: SegmentationRuntime, @unchecked Sendable {
     }
 
     func probabilities(of fitted: FittedPicture) async throws -> ProbabilityMap {
-        let shape = [1, fitted.size, fitted.size, fitted.channels]
+        let shape = [1, fitted.height, fitted.width, fitted.channels]
         let image = NDArray(scalars: fitted.pixels, shape: shape)
         var answer = NDArray(descriptor: outputDescriptor)
         var views = InferenceFunction.MutableViews()

@@ -51,13 +51,13 @@ final class CoreMLRuntime: SegmentationRuntime, @unchecked Sendable {
 
     /// The bytes as they are, without any colour management between here and the network.
     private func pixelBuffer(_ fitted: FittedPicture) throws -> CVPixelBuffer {
-        let (size, grey) = (fitted.size, fitted.channels == 1)
+        let (height, width, grey) = (fitted.height, fitted.width, fitted.channels == 1)
         let format = grey ? kCVPixelFormatType_OneComponent8 : kCVPixelFormatType_32BGRA
         let attributes = [kCVPixelBufferIOSurfacePropertiesKey as String: [String: Any]()] as CFDictionary
         var created: CVPixelBuffer?
-        CVPixelBufferCreate(kCFAllocatorDefault, size, size, format, attributes, &created)
+        CVPixelBufferCreate(kCFAllocatorDefault, width, height, format, attributes, &created)
         guard let buffer = created else {
-            throw S2MEdgeError("there is no memory for a picture of \(size) pixels", remedy: "Close other apps.")
+            throw S2MEdgeError("there is no memory for a picture of \(height) x \(width) pixels", remedy: "Close other apps.")
         }
         CVPixelBufferLockBaseAddress(buffer, [])
         defer { CVPixelBufferUnlockBaseAddress(buffer, []) }
@@ -65,13 +65,13 @@ final class CoreMLRuntime: SegmentationRuntime, @unchecked Sendable {
             throw S2MEdgeError("the picture's memory cannot be reached", remedy: "Start the app again.")
         }
         let bytesPerRow = CVPixelBufferGetBytesPerRow(buffer)
-        for y in 0..<size {
+        for y in 0..<height {
             let row = base.advanced(by: y * bytesPerRow).assumingMemoryBound(to: UInt8.self)
-            for x in 0..<size {
+            for x in 0..<width {
                 if grey {
-                    row[x] = fitted.pixels[y * size + x]
+                    row[x] = fitted.pixels[y * width + x]
                 } else {
-                    let from = (y * size + x) * 3
+                    let from = (y * width + x) * 3
                     row[x * 4] = fitted.pixels[from + 2]
                     row[x * 4 + 1] = fitted.pixels[from + 1]
                     row[x * 4 + 2] = fitted.pixels[from]
@@ -115,7 +115,7 @@ private enum CompiledModels {
 
     /// Of the artifact's content and of the system, whose update brings another compiler.
     private static func key(_ bundle: ModelBundle) -> String {
-        let files = bundle.contract.artifact.sha256.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+        let files = bundle.contract.artifactFiles.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
         let system = ProcessInfo.processInfo.operatingSystemVersionString
         return SHA256Hash.hex(of: Data((files + [system]).joined(separator: "\n").utf8))
     }

@@ -16,6 +16,13 @@ struct LiveView: View {
                     ErrorView(
                         error: S2MEdgeError("no compute unit passed the self-test", remedy: "See the tab Self-test.")
                     )
+                } else if model.segmenter?.slides == true {
+                    ContentUnavailableView(
+                        "For single pictures", systemImage: "photo",
+                        description: Text(
+                            "This network slides over a picture at its own resolution, which takes too long for live video. See the tab Picture."
+                        )
+                    )
                 } else if let error = live.error {
                     ErrorView(error: error)
                     if let settings = URL(string: UIApplication.openSettingsURLString) {
@@ -34,7 +41,7 @@ struct LiveView: View {
                         MaskControls(
                             threshold: $model.threshold, style: $model.style, oneClass: contract.channelsOut == 1
                         )
-                        Text("\(contract.modelName), \(contract.precision), \(model.unit?.title ?? "")")
+                        Text(verbatim: "\(contract.modelName), \(contract.precision), \(model.unit?.title ?? "")")
                             .font(.footnote)
                             .foregroundStyle(.secondary)
                     }
@@ -63,7 +70,7 @@ final class LiveModel {
     private var meter = RateMeter()
 
     func run(_ model: AppModel) async {
-        guard let segmenter = model.segmenter else { return }
+        guard let segmenter = model.segmenter, !segmenter.slides else { return }
         error = nil
         meter = RateMeter()
         do {
@@ -86,11 +93,13 @@ final class LiveModel {
         let (threshold, style) = (model.threshold, model.style)
         do {
             let drawn = try await Task.detached(priority: .userInitiated) {
-                let found = try await segmenter.segment(picture)
-                let mask = found.mask(threshold: threshold)
+                // A guard is about single pictures, and would only flicker here.
+                let found = try await segmenter.segment(picture, name: "the camera's picture", judged: false)
+                let mask = try found.mask(threshold: threshold)
                 let overlay = Bitmaps.image(ofOverlay: mask, classes: segmenter.contract.classes, style: style)
                 return (found, mask, Bitmaps.image(of: picture), overlay)
             }.value
+            error = nil
             image = drawn.2
             overlay = drawn.3
             meter.tick(at: ProcessInfo.processInfo.systemUptime)

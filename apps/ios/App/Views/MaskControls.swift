@@ -44,12 +44,13 @@ struct Figures: View {
         let contract = segmentation.contract
         let areas = mask.areas(labels: contract.classes.count + 1)
         VStack(spacing: 8) {
+            if let warning = segmentation.verdict?.warning { UnusualPicture(warning: warning) }
             ForEach(Array(contract.classes.enumerated()), id: \.offset) { index, entry in
                 LabeledContent {
                     Text("\(areas[index + 1]) px, \(percent(areas[index + 1], of: mask.labels.count))").monospacedDigit()
                 } label: {
                     Label {
-                        Text(entry.name)
+                        Text(verbatim: entry.name)
                     } icon: {
                         Circle().fill(Color(entry.colour)).frame(width: 12, height: 12)
                     }
@@ -57,12 +58,31 @@ struct Figures: View {
             }
             Divider()
             LabeledContent("Network", value: milliseconds(segmentation.network))
+            if let windows = segmentation.windows { LabeledContent("Windows", value: windows.formatted()) }
             LabeledContent("Resize", value: milliseconds(segmentation.preparing))
             LabeledContent("Model", value: contract.modelName)
             LabeledContent("Precision", value: contract.precision)
             LabeledContent("Runs on", value: "\(segmentation.runtime), \(segmentation.unit.title)")
         }
         .font(.subheadline)
+    }
+}
+
+/// What the bundle's guard says of a picture unlike the training's; the mask is shown all the same.
+@MainActor
+private struct UnusualPicture: View {
+    let warning: String
+
+    var body: some View {
+        Label {
+            Text(verbatim: "This picture \(warning).")
+        } icon: {
+            Image(systemName: "exclamationmark.triangle.fill")
+        }
+        .foregroundStyle(.red)
+        .frame(maxWidth: .infinity, alignment: .leading)
+        .accessibilityElement(children: .ignore)
+        .accessibilityLabel(Text(verbatim: "Warning: this picture \(warning)."))
     }
 }
 

@@ -13,7 +13,7 @@ struct ModelView: View {
                     ForEach(model.choices) { choice in
                         Button { Task { await model.select(choice) } } label: {
                             HStack {
-                                Text(choice.name)
+                                Text(verbatim: choice.name)
                                 Spacer()
                                 if choice == model.current { Image(systemName: "checkmark").accessibilityLabel("chosen") }
                             }
@@ -24,20 +24,25 @@ struct ModelView: View {
             if let contract = model.contract {
                 Section("Model") {
                     LabeledContent("Name", value: contract.modelName)
+                    LabeledContent("Architecture", value: contract.network.architecture)
                     LabeledContent("Target", value: contract.target)
                     LabeledContent("Precision", value: contract.precision)
-                    LabeledContent("Spectral filter", value: contract.spectral)
+                    if let filter = contract.spectralFilter { LabeledContent("Spectral filter", value: filter) }
                     LabeledContent("Picture", value: size(contract))
+                    LabeledContent(
+                        "Taken as", value: contract.preprocessing.window == nil ? "the whole picture, stretched" : "windows of it"
+                    )
                     LabeledContent("Classes", value: contract.classes.map(\.name).joined(separator: ", "))
-                    LabeledContent("Exported by", value: "s2m-edge \(contract.toolkitVersion)")
+                    LabeledContent("Exported by", value: "s2m-edge \(plain(contract.toolkitVersion))")
                     LabeledContent("Device", value: Sharing.device)
                 }
                 Section("SHA-256, checked when the app started") {
                     hash("checkpoint", contract.checkpoint.sha256)
-                    ForEach(contract.artifact.sha256.sorted { $0.key < $1.key }, id: \.key) { hash($0.key, $0.value) }
+                    hash("weights", contract.network.weightsSHA256)
+                    ForEach(contract.files.sorted { $0.key < $1.key }, id: \.key) { hash($0.key, $0.value) }
                 }
                 Section("Intended use") {
-                    Text(contract.intendedUse)
+                    Text(verbatim: plain(contract.intendedUse, longest: 2000))
                     Text(contract.notice).bold()
                 }
             }
@@ -45,12 +50,12 @@ struct ModelView: View {
     }
 
     private func size(_ contract: Contract) -> String {
-        "\(contract.preprocessing.size) x \(contract.preprocessing.size), \(contract.input.colour)"
+        "\(contract.preprocessing.height) x \(contract.preprocessing.width), \(contract.input.colour)"
     }
 
     private func hash(_ name: String, _ value: String) -> some View {
         VStack(alignment: .leading) {
-            Text(name).font(.footnote)
+            Text(verbatim: name).font(.footnote)
             Text(value).font(.caption2.monospaced()).foregroundStyle(.secondary).textSelection(.enabled)
         }
     }

@@ -7,10 +7,11 @@ import UniformTypeIdentifiers
 @MainActor
 struct PictureView: View {
     @Environment(AppModel.self) private var model
-    @State private var result = PictureResult()
     @State private var photo: PhotosPickerItem?
     @State private var choosingFile = false
     @State private var shared: [URL] = []
+
+    private var result: PictureResult { model.picture }
 
     var body: some View {
         @Bindable var model = model
@@ -21,12 +22,17 @@ struct PictureView: View {
                     ErrorView(error: error)
                 } else if let image = result.image {
                     PictureWithMask(image: image, overlay: result.overlay, summary: summary)
-                    if result.working { ProgressView("Segmenting") }
+                    if result.working { running }
                     if let mask = result.mask, let segmentation = result.segmentation {
                         MaskControls(
                             threshold: $model.threshold, style: $model.style,
                             oneClass: segmentation.contract.channelsOut == 1
                         )
+                        if segmentation.fixedThreshold != nil, segmentation.contract.channelsOut == 1,
+                            result.threshold != model.threshold
+                        {
+                            again
+                        }
                         Figures(mask: mask, segmentation: segmentation)
                         shareButton
                     }
@@ -58,6 +64,30 @@ struct PictureView: View {
         .disabled(model.segmenter == nil)
     }
 
+    private var running: some View {
+        VStack {
+            if let progress = result.progress {
+                ProgressView("Segmenting", value: progress)
+            } else {
+                ProgressView("Segmenting")
+            }
+            Button("Cancel", role: .cancel) { result.cancel() }.buttonStyle(.bordered)
+        }
+    }
+
+    /// A sliding network's mask is decided strip by strip.
+    private var again: some View {
+        VStack {
+            Text("This mask is of the threshold \(result.threshold, specifier: "%.2f"). Another one takes another run.")
+                .font(.footnote)
+            Button("Segment again") {
+                shared = []
+                result.again(with: model.segmenter, threshold: model.threshold, style: model.style)
+            }
+            .buttonStyle(.bordered)
+        }
+    }
+
     private var shareButton: some View {
         Group {
             if shared.isEmpty {
@@ -83,7 +113,7 @@ struct PictureView: View {
         guard let photo else { return }
         Task {
             if let data = try? await photo.loadTransferable(type: Data.self) {
-                await load(data)
+                load(data, name: "the photo")
             } else {
                 result.error = S2MEdgeError("the photo cannot be read", remedy: "Try another one.")
             }
@@ -96,16 +126,16 @@ struct PictureView: View {
                 let url = try chosen.get()
                 let scoped = url.startAccessingSecurityScopedResource()
                 defer { if scoped { url.stopAccessingSecurityScopedResource() } }
-                await load(try Data(contentsOf: url))
+                load(try Data(contentsOf: url), name: url.lastPathComponent)
             } catch {
                 result.error = S2MEdgeError("the file cannot be read", remedy: "Try another one.")
             }
         }
     }
 
-    private func load(_ data: Data) async {
+    private func load(_ data: Data, name: String) {
         shared = []
-        await result.load(data, with: model.segmenter, threshold: model.threshold, style: model.style)
+        result.load(data, name: name, with: model.segmenter, threshold: model.threshold, style: model.style)
     }
 
     private func redraw() {
@@ -119,7 +149,7 @@ struct PictureView: View {
         else { return }
         do {
             shared = try Sharing.files(
-                picture: picture, mask: mask, segmentation: segmentation, report: report, threshold: model.threshold,
+                picture: picture, mask: mask, segmentation: segmentation, report: report, threshold: result.threshold,
                 style: model.style, device: Sharing.device
             )
         } catch {

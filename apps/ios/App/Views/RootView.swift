@@ -56,8 +56,8 @@ struct ErrorView: View {
         ContentUnavailableView {
             Label("This did not work", systemImage: "exclamationmark.triangle")
         } description: {
-            Text(error.cause + ".")
-            Text(error.remedy)
+            Text(verbatim: error.cause + ".")
+            Text(verbatim: error.remedy)
         }
     }
 }

@@ -25,6 +25,9 @@ struct SelfTestView: View {
                     if let error = bundle.gate.probabilityError {
                         LabeledContent("Probability error at most", value: error.formatted())
                     }
+                    if let error = bundle.gate.meanProbabilityError {
+                        LabeledContent("Mean probability error at most", value: error.formatted())
+                    }
                     LabeledContent("Mask agreement at least", value: bundle.gate.maskAgreement.formatted())
                     if let dice = bundle.gate.maskDice {
                         LabeledContent("Dice between masks at least", value: dice.formatted())
@@ -43,7 +46,7 @@ struct SelfTestView: View {
                 Spacer()
                 if report.unit == model.unit { Image(systemName: "checkmark").accessibilityLabel("chosen") }
             }
-            Text(report.verdict).font(.footnote).foregroundStyle(.primary)
+            Text(verbatim: report.verdict).font(.footnote).foregroundStyle(.primary)
             if let time = report.medianMilliseconds {
                 Text("\(milliseconds(time)) an image").font(.footnote.monospacedDigit()).foregroundStyle(.secondary)
             }

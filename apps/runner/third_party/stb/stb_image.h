@@ -1973,6 +1973,7 @@ typedef struct
 
    int scan_n, order[4];
    int restart_interval, todo;
+   int has_dc, has_ac, has_dequant, has_scan; // s2m-edge: bit i: table i was defined, component i was in a scan
 
 // kernels
    void (*idct_block_kernel)(stbi_uc *out, int out_stride, short data[64]);
@@ -2112,6 +2113,7 @@ stbi_inline static int stbi__jpeg_huff_decode(stbi__jpeg *j, stbi__huffman *h)
 
    // convert the huffman code to the symbol id
    c = ((j->code_buffer >> (32 - k)) & stbi__bmask[k]) + h->delta[k];
+   if (c < 0 || c >= 256) return -1; // s2m-edge: as later versions do
    STBI_ASSERT((((j->code_buffer) >> (32 - h->size[c])) & stbi__bmask[h->size[c]]) == h->code[c]);
 
    // convert the id to a symbol
@@ -2130,6 +2132,7 @@ stbi_inline static int stbi__extend_receive(stbi__jpeg *j, int n)
    unsigned int k;
    int sgn;
    if (j->code_bits < n) stbi__grow_buffer_unsafe(j);
+   if (j->code_bits < n) return 0; // s2m-edge: as later versions do
 
    sgn = j->code_buffer >> 31; // sign bit always in MSB; 0 if MSB clear (positive), 1 if MSB set (negative)
    k = stbi_lrot(j->code_buffer, n);
@@ -2144,6 +2147,7 @@ stbi_inline static int stbi__jpeg_get_bits(stbi__jpeg *j, int n)
 {
    unsigned int k;
    if (j->code_bits < n) stbi__grow_buffer_unsafe(j);
+   if (j->code_bits < n) return 0; // s2m-edge: as later versions do
    k = stbi_lrot(j->code_buffer, n);
    j->code_buffer = k & ~stbi__bmask[n];
    k &= stbi__bmask[n];
@@ -2155,6 +2159,7 @@ stbi_inline static int stbi__jpeg_get_bit(stbi__jpeg *j)
 {
    unsigned int k;
    if (j->code_bits < 1) stbi__grow_buffer_unsafe(j);
+   if (j->code_bits < 1) return 0; // s2m-edge: as later versions do
    k = j->code_buffer;
    j->code_buffer <<= 1;
    --j->code_bits;
@@ -2193,6 +2198,7 @@ static int stbi__jpeg_decode_block(stbi__jpeg *j, short data[64], stbi__huffman 
 
    diff = t ? stbi__extend_receive(j, t) : 0;
    dc = j->img_comp[b].dc_pred + diff;
+   if (dc < -32768 || dc > 32767) return stbi__err("bad delta","Corrupt JPEG"); // s2m-edge: its products would overflow
    j->img_comp[b].dc_pred = dc;
    data[0] = (short) (dc * dequant[0]);
 
@@ -2207,6 +2213,7 @@ static int stbi__jpeg_decode_block(stbi__jpeg *j, short data[64], stbi__huffman 
       if (r) { // fast-AC path
          k += (r >> 4) & 15; // run
          s = r & 15; // combined length
+         if (s > j->code_bits) return stbi__err("bad huffman code","Corrupt JPEG"); // s2m-edge: as later versions do
          j->code_buffer <<= s;
          j->code_bits -= s;
          // decode into unzigzag'd location
@@ -2247,6 +2254,7 @@ static int stbi__jpeg_decode_block_prog_dc(stbi__jpeg *j, short data[64], stbi__
       diff = t ? stbi__extend_receive(j, t) : 0;
 
       dc = j->img_comp[b].dc_pred + diff;
+      if (dc < -32768 || dc > 32767) return stbi__err("bad delta","Corrupt JPEG"); // s2m-edge: its products would overflow
       j->img_comp[b].dc_pred = dc;
       data[0] = (short) (dc * (1 << j->succ_low));
    } else {
@@ -2282,6 +2290,7 @@ static int stbi__jpeg_decode_block_prog_ac(stbi__jpeg *j, short data[64], stbi__
          if (r) { // fast-AC path
             k += (r >> 4) & 15; // run
             s = r & 15; // combined length
+            if (s > j->code_bits) return stbi__err("bad huffman code","Corrupt JPEG"); // s2m-edge: as later versions do
             j->code_buffer <<= s;
             j->code_bits -= s;
             zig = stbi__jpeg_dezigzag[k++];
@@ -3086,6 +3095,7 @@ static int stbi__process_marker(stbi__jpeg *z, int m)
             for (i=0; i < 64; ++i)
                z->dequant[t][stbi__jpeg_dezigzag[i]] = (stbi__uint16)(sixteen ? stbi__get16be(z->s) : stbi__get8(z->s));
             L -= (sixteen ? 129 : 65);
+            z->has_dequant |= 1 << t; // s2m-edge
          }
          return L==0;
 
@@ -3115,6 +3125,7 @@ static int stbi__process_marker(stbi__jpeg *z, int m)
                v[i] = stbi__get8(z->s);
             if (tc != 0)
                stbi__build_fast_ac(z->fast_ac[th], z->huff_ac + th);
+            if (tc == 0) z->has_dc |= 1 << th; else z->has_ac |= 1 << th; // s2m-edge
             L -= n;
          }
          return L==0;
@@ -3202,6 +3213,14 @@ static int stbi__process_scan_header(stbi__jpeg *z)
       }
    }
 
+   for (i=0; i < z->scan_n; ++i) { // s2m-edge: whoever decoded with a table that is not there would decode noise
+      int n = z->order[i];
+      int dc = z->spec_start == 0 && z->succ_high == 0, ac = z->progressive ? z->spec_start != 0 : 1;
+      if (dc && !(z->has_dc >> z->img_comp[n].hd & 1)) return stbi__err("no DC huff","Corrupt JPEG");
+      if (ac && !(z->has_ac >> z->img_comp[n].ha & 1)) return stbi__err("no AC huff","Corrupt JPEG");
+      if (!(z->has_dequant >> z->img_comp[n].tq & 1)) return stbi__err("no quantization table","Corrupt JPEG");
+      z->has_scan |= 1 << n;
+   }
    return 1;
 }
 
@@ -3303,6 +3322,8 @@ static int stbi__process_frame_header(stbi__jpeg *z, int scan)
       z->img_comp[i].raw_data = stbi__malloc_mad2(z->img_comp[i].w2, z->img_comp[i].h2, 15);
       if (z->img_comp[i].raw_data == NULL)
          return stbi__free_jpeg_components(z, i+1, stbi__err("outofmem", "Out of memory"));
+      // s2m-edge: what a scan that ends early leaves out is not what lay in memory before
+      memset(z->img_comp[i].raw_data, 0, (size_t) z->img_comp[i].w2 * z->img_comp[i].h2 + 15);
       // align blocks for idct using mmx/sse
       z->img_comp[i].data = (stbi_uc*) (((size_t) z->img_comp[i].raw_data + 15) & ~15);
       if (z->progressive) {
@@ -3312,6 +3333,7 @@ static int stbi__process_frame_header(stbi__jpeg *z, int scan)
          z->img_comp[i].raw_coeff = stbi__malloc_mad3(z->img_comp[i].w2, z->img_comp[i].h2, sizeof(short), 15);
          if (z->img_comp[i].raw_coeff == NULL)
             return stbi__free_jpeg_components(z, i+1, stbi__err("outofmem", "Out of memory"));
+         memset(z->img_comp[i].raw_coeff, 0, (size_t) z->img_comp[i].w2 * z->img_comp[i].h2 * sizeof(short) + 15); // s2m-edge
          z->img_comp[i].coeff = (short*) (((size_t) z->img_comp[i].raw_coeff + 15) & ~15);
       }
    }
@@ -3388,6 +3410,7 @@ static int stbi__decode_jpeg_image(stbi__jpeg *j)
       }
       m = stbi__get_marker(j);
    }
+   if (j->has_scan != (1 << j->s->img_n) - 1) return stbi__err("no scan of a component","Corrupt JPEG"); // s2m-edge
    if (j->progressive)
       stbi__jpeg_finish(j);
    return 1;
@@ -3977,6 +4000,7 @@ static void *stbi__jpeg_load(stbi__context *s, int *x, int *y, int *comp, int re
    unsigned char* result;
    stbi__jpeg* j = (stbi__jpeg*) stbi__malloc(sizeof(stbi__jpeg));
    if (!j) return stbi__errpuc("outofmem", "Out of memory");
+   memset(j, 0, sizeof(stbi__jpeg)); // s2m-edge: as later versions do
    STBI_NOTUSED(ri);
    j->s = s;
    stbi__setup_jpeg(j);
@@ -3990,6 +4014,7 @@ static int stbi__jpeg_test(stbi__context *s)
    int r;
    stbi__jpeg* j = (stbi__jpeg*)stbi__malloc(sizeof(stbi__jpeg));
    if (!j) return stbi__err("outofmem", "Out of memory");
+   memset(j, 0, sizeof(stbi__jpeg)); // s2m-edge: as later versions do
    j->s = s;
    stbi__setup_jpeg(j);
    r = stbi__decode_jpeg_header(j, STBI__SCAN_type);
@@ -4015,6 +4040,7 @@ static int stbi__jpeg_info(stbi__context *s, int *x, int *y, int *comp)
    int result;
    stbi__jpeg* j = (stbi__jpeg*) (stbi__malloc(sizeof(stbi__jpeg)));
    if (!j) return stbi__err("outofmem", "Out of memory");
+   memset(j, 0, sizeof(stbi__jpeg)); // s2m-edge: as later versions do
    j->s = s;
    result = stbi__jpeg_info_raw(j, x, y, comp);
    STBI_FREE(j);
@@ -5521,7 +5547,8 @@ static void *stbi__bmp_load(stbi__context *s, int *x, int *y, int *comp, int req
    if (!out) return stbi__errpuc("outofmem", "Out of memory");
    if (info.bpp < 16) {
       int z=0;
-      if (psize == 0 || psize > 256) { STBI_FREE(out); return stbi__errpuc("invalid", "Corrupt BMP"); }
+      if (psize <= 0 || psize > 256) { STBI_FREE(out); return stbi__errpuc("invalid", "Corrupt BMP"); } // s2m-edge: negative
+      memset(pal, 0, sizeof(pal)); // s2m-edge: pixels may name colours behind the palette's end
       for (i=0; i < psize; ++i) {
          pal[i][2] = stbi__get8(s);
          pal[i][1] = stbi__get8(s);

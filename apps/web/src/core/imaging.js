@@ -11,8 +11,12 @@
  */
 
 /**
- * Before the network, from the contract.
- * @typedef {{ size: number, channels: number, scale: number, mean: number[], standard_deviation: number[] }} Preprocessing
+ * Before the network, from the contract; height and width are of the network's input. `window` says how it slides over
+ * the picture; null: the whole picture is stretched.
+ * @typedef {{
+ *   height: number, width: number, channels: number, scale: number, mean: number[], standard_deviation: number[],
+ *   intensity: import('./intensity.js').Intensity, fit: 'stretch' | 'window', window: import('./window.js').Window | null,
+ * }} Preprocessing
  */
 
 const LUMA = [Math.fround(0.299), Math.fround(0.587), Math.fround(0.114)];
@@ -96,6 +100,25 @@ function resampleRow(plane, width, taps, row, result) {
 }
 
 /**
+ * One plane resampled, the columns first, float32.
+ * @param {Float32Array} plane height x width
+ * @param {number} height
+ * @param {number} width
+ * @param {number} newHeight
+ * @param {number} newWidth
+ * @returns {Float32Array} newHeight x newWidth
+ */
+export function resample(plane, height, width, newHeight, newWidth) {
+  const narrowed = resampleColumns(plane, height, width, resampleTaps(width, newWidth));
+  const rows = resampleTaps(height, newHeight);
+  const result = new Float32Array(newHeight * newWidth);
+  for (let row = 0; row < newHeight; row += 1) {
+    resampleRow(narrowed, newWidth, rows, row, result.subarray(row * newWidth, (row + 1) * newWidth));
+  }
+  return result;
+}
+
+/**
  * One channel of an RGBA picture as float32; with `channels` 1 its ITU-R BT.601 luma, not rounded.
  * @param {Uint8Array | Uint8ClampedArray} rgba
  * @param {number} channel
@@ -118,39 +141,51 @@ function planeOf(rgba, channel, channels) {
  * @param {number} height
  * @param {number} width
  * @param {Preprocessing} preprocessing
- * @returns {Uint8Array} size x size x channels, rounded half up
+ * @returns {Uint8Array} the network's height x width x channels, rounded half up
  */
 export function fitToNetwork(rgba, height, width, preprocessing) {
-  const { size, channels } = preprocessing;
-  const fitted = new Uint8Array(size * size * channels);
-  const columns = resampleTaps(width, size);
-  const rows = resampleTaps(height, size);
-  const line = new Float32Array(size);
+  const { height: newHeight, width: newWidth, channels } = preprocessing;
+  const fitted = new Uint8Array(newHeight * newWidth * channels);
+  if (height === newHeight && width === newWidth) {
+    for (let channel = 0; channel < channels; channel += 1) putRow(planeOf(rgba, channel, channels), fitted, channel, channels);
+    return fitted;
+  }
+  const columns = resampleTaps(width, newWidth);
+  const rows = resampleTaps(height, newHeight);
+  const line = new Float32Array(newWidth);
   for (let channel = 0; channel < channels; channel += 1) {
     const narrowed = resampleColumns(planeOf(rgba, channel, channels), height, width, columns);
-    for (let row = 0; row < size; row += 1) {
-      resampleRow(narrowed, size, rows, row, line);
-      let at = row * size * channels + channel;
-      for (let column = 0; column < size; column += 1) {
-        const value = Math.min(255, Math.max(0, line[column]));
-        fitted[at] = Math.floor(value + 0.5);
-        at += channels;
-      }
+    for (let row = 0; row < newHeight; row += 1) {
+      resampleRow(narrowed, newWidth, rows, row, line);
+      putRow(line, fitted, row * newWidth * channels + channel, channels);
     }
   }
   return fitted;
 }
 
 /**
- * The network's float32 input, 1 x channels x size x size: (fitted * scale - mean) / standard deviation.
- * @param {Uint8Array} fitted size x size x channels
+ * Values of one channel, rounded half up to 8 bits.
+ * @param {Float32Array} values
+ * @param {Uint8Array} fitted
+ * @param {number} start
+ * @param {number} channels
+ */
+function putRow(values, fitted, start, channels) {
+  for (let place = 0, at = start; place < values.length; place += 1, at += channels) {
+    fitted[at] = Math.floor(Math.min(255, Math.max(0, values[place])) + 0.5);
+  }
+}
+
+/**
+ * The network's float32 input, 1 x channels x height x width: (fitted * scale - mean) / standard deviation.
+ * @param {Uint8Array} fitted height x width x channels
  * @param {Preprocessing} preprocessing
  * @returns {Float32Array}
  */
 export function normalise(fitted, preprocessing) {
-  const { size, channels } = preprocessing;
+  const { height, width, channels } = preprocessing;
   const scale = Math.fround(preprocessing.scale);
-  const area = size * size;
+  const area = height * width;
   const planes = new Float32Array(area * channels);
   for (let channel = 0; channel < channels; channel += 1) {
     const mean = Math.fround(preprocessing.mean[channel]);
@@ -198,22 +233,22 @@ export function decide(probabilities, classes, threshold) {
 
 /**
  * Labels in the picture's own size: probabilities are resampled first, then decided.
- * @param {Float32Array} probabilities classes x size x size
- * @param {number} classes
- * @param {number} size
- * @param {number} height
+ * @param {Float32Array} probabilities of the network's output
+ * @param {number[]} shape of the output: 1, classes, and the network's height and width
+ * @param {number} height of the picture
  * @param {number} width
  * @param {number} threshold
  * @returns {Uint8Array} height x width
  */
-export function maskInOriginalSize(probabilities, classes, size, height, width, threshold) {
-  if (height === size && width === size) return decide(probabilities, classes, threshold);
-  const columns = resampleTaps(size, width);
-  const rows = resampleTaps(size, height);
-  const area = size * size;
+export function maskInOriginalSize(probabilities, [, classes, oldHeight, oldWidth], height, width, threshold) {
+  if (height === oldHeight && width === oldWidth) return decide(probabilities, classes, threshold);
+  const columns = resampleTaps(oldWidth, width);
+  const rows = resampleTaps(oldHeight, height);
+  const area = oldHeight * oldWidth;
   const planes = [];
   for (let label = 0; label < classes; label += 1) {
-    planes.push(resampleColumns(probabilities.subarray(label * area, (label + 1) * area), size, size, columns));
+    const plane = probabilities.subarray(label * area, (label + 1) * area);
+    planes.push(resampleColumns(plane, oldHeight, oldWidth, columns));
   }
   const labels = new Uint8Array(height * width);
   const lines = new Float32Array(classes * width);

@@ -1,11 +1,17 @@
-/** The self-test's comparison and its gate. Figures as in targets/parity/compare.py, limits from the bundle. */
+/** The self-test's comparison and its gate. Figures as in targets/measure/parity/compare.py, limits from the bundle. */
 
 import { decide } from './imaging.js';
 
 /**
  * Limits that every image must keep; null where a precision does not promise that figure.
- * @typedef {{ probability_error: number | null, mask_agreement: number | null, mask_dice: number | null }} Gate
- * @typedef {{ name: string, probabilityError: number, maskAgreement: number, maskDice: number, maskFraction: number }} Comparison
+ * @typedef {{
+ *   probability_error: number | null, mean_probability_error: number | null,
+ *   mask_agreement: number | null, mask_dice: number | null,
+ * }} Gate
+ * @typedef {{
+ *   name: string, probabilityError: number, meanProbabilityError: number,
+ *   maskAgreement: number, maskDice: number, maskFraction: number,
+ * }} Comparison
  */
 
 /**
@@ -68,7 +74,7 @@ export function compareMasks(reference, edge) {
 /**
  * Compare what this device gives with what the reference gave.
  * @param {string} name
- * @param {Float32Array} logits of the reference, classes x size x size
+ * @param {Float32Array} logits of the reference, classes x height x width
  * @param {Float32Array} edge probabilities of this device, alike
  * @param {number} classes
  * @param {number} threshold
@@ -77,10 +83,11 @@ export function compareMasks(reference, edge) {
 export function compare(name, logits, edge, classes, threshold) {
   const reference = probabilitiesOf(logits, classes);
   let largest = 0;
+  let sum = 0;
   for (let at = 0; at < reference.length; at += 1) {
     const difference = Math.abs(reference[at] - edge[at]);
-    if (!(difference <= largest)) largest = difference; // a NaN stays
-    if (Number.isNaN(largest)) break;
+    largest = Math.max(largest, difference); // which keeps a NaN, as the sum does
+    sum += difference;
   }
   const masks = [decide(reference, classes, threshold), decide(edge, classes, threshold)];
   const { agreement, dice } = compareMasks(masks[0], masks[1]);
@@ -89,6 +96,7 @@ export function compare(name, logits, edge, classes, threshold) {
   return {
     name,
     probabilityError: largest,
+    meanProbabilityError: sum / reference.length,
     maskAgreement: agreement,
     maskDice: dice,
     maskFraction: foreground / masks[0].length,
@@ -96,27 +104,46 @@ export function compare(name, logits, edge, classes, threshold) {
 }
 
 /**
- * What lies outside the gate, as sentences; empty where it holds. A figure that is not a number is a breach.
+ * What lies outside the gate, as sentences; empty where it holds. A figure that is not finite is a breach, limited or not.
  * @param {Gate} gate
  * @param {Comparison} figures
  * @returns {string[]}
  */
 export function breaches(gate, figures) {
-  const { name, probabilityError, maskAgreement, maskDice } = figures;
+  const { name, probabilityError, meanProbabilityError, maskAgreement, maskDice } = figures;
+  /** @type {[string, number, number | null][]} */
+  const errors = [
+    ['largest probability error', probabilityError, gate.probability_error],
+    ['mean probability error', meanProbabilityError, gate.mean_probability_error],
+  ];
+  /** @type {[string, number, number | null][]} */
+  const likenesses = [
+    ['mask agreement', maskAgreement, gate.mask_agreement],
+    ['Dice between masks', maskDice, gate.mask_dice],
+  ];
   const found = [];
-  if (gate.probability_error !== null && !(probabilityError <= gate.probability_error)) {
-    found.push(`${name}: largest probability error ${short(probabilityError)} above ${gate.probability_error}`);
+  for (const [title, figure, limit] of errors) {
+    if (!Number.isFinite(figure)) found.push(`${name}: ${title} ${figure}: outputs are not finite`);
+    else if (limit !== null && figure > limit) found.push(`${name}: ${title} ${figure.toPrecision(3)} above ${limit}`);
   }
-  if (gate.mask_agreement !== null && !(maskAgreement >= gate.mask_agreement)) {
-    found.push(`${name}: mask agreement ${maskAgreement.toFixed(6)} below ${gate.mask_agreement}`);
-  }
-  if (gate.mask_dice !== null && !(maskDice >= gate.mask_dice)) {
-    found.push(`${name}: Dice between masks ${maskDice.toFixed(6)} below ${gate.mask_dice}`);
+  for (const [title, figure, limit] of likenesses) {
+    if (!Number.isFinite(figure)) found.push(`${name}: ${title} ${figure}: it is not finite`);
+    else if (limit !== null && figure < limit) found.push(`${name}: ${title} ${figure.toFixed(6)} below ${limit}`);
   }
   return found;
 }
 
-/** @param {number} value */
-function short(value) {
-  return Number.isFinite(value) ? value.toPrecision(3) : String(value);
+/**
+ * What of a whole self-test lies outside the gate: the breaches of every input, and that none shows the object. Where
+ * the reference finds nothing, a network that never finds anything would pass too.
+ * @param {Gate} gate
+ * @param {Comparison[]} images
+ * @returns {string[]}
+ */
+export function selfTestBreaches(gate, images) {
+  const found = images.flatMap((figures) => breaches(gate, figures));
+  if (!images.some(({ maskFraction }) => maskFraction > 0)) {
+    found.push('the reference finds nothing on any golden input, and equal empty masks prove nothing');
+  }
+  return found;
 }

@@ -1,6 +1,6 @@
 /** 8-bit grey PNG, so that a saved mask holds its labels and nothing else; as `s2m-edge predict` writes it. */
 
-const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
+export const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, start) => {
   let value = start;
@@ -9,7 +9,7 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, start) => {
 });
 
 /** @param {Uint8Array} bytes */
-function crc32(bytes) {
+export function crc32(bytes) {
   let value = 0xffffffff;
   for (const byte of bytes) value = CRC_TABLE[(value ^ byte) & 0xff] ^ (value >>> 8);
   return (value ^ 0xffffffff) >>> 0;

@@ -1,12 +1,14 @@
 /** The bundles and samples that are offered, by the server's lists or by hand. */
 
 import { AppError, messageOf } from '../core/errors.js';
-import { fileUrl } from '../worker/download.js';
+import { addressOf as addressOfFile, fileUrl } from '../worker/download.js';
 import { networkName, precisionName } from './text.js';
 
 /**
- * @typedef {{ id: string, title: string, domain: string, source: File[] | import('../worker/download.js').Source }} Offer
- * @typedef {import('./inputs.js').Sample} Sample
+ * @typedef {import('../core/bundle.js').GivenFile[] | import('../worker/download.js').Served} Origin
+ * @typedef {{ id: string, title: string, network: string, domain: string, dataset: string, source: Origin }} Offer what it
+ *   was trained on, and the data set's name, where that is known
+ * @typedef {import('./samples.js').Sample} Sample
  */
 
 export const BUNDLE_INDEX = 'bundles/index.json';
@@ -33,10 +35,12 @@ async function fetchJson(path) {
 /** @returns {Promise<Offer[]>} */
 export async function fetchOffers() {
   const { bundles } = await fetchJson(BUNDLE_INDEX);
-  return bundles.map((/** @type {any} */ { id, checkpoint, precision, domain, files }) => ({
+  return bundles.map((/** @type {any} */ { id, network, precision, domain, dataset, files }) => ({
     id,
-    title: `${networkName(checkpoint)}, ${precisionName(precision)}`,
+    title: `${networkName(network)}, ${precisionName(precision)}`,
+    network: networkName(network),
     domain: domain ?? '',
+    dataset: dataset ?? '',
     source: { base: addressOf(`bundles/${encodeURIComponent(id)}/`), files },
   }));
 }
@@ -57,7 +61,7 @@ export function sampleUrl(sample) {
  */
 export function offerUrls({ source }) {
   if (Array.isArray(source)) return [];
-  return Object.entries(source.files).map(([name, { sha256 }]) => fileUrl(source.base, name, sha256));
+  return Object.entries(source.files).map(([name, file]) => addressOfFile(source.base, name, file));
 }
 
 /**

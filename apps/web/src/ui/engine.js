@@ -4,11 +4,12 @@ import { AppError } from '../core/errors.js';
 
 /**
  * @typedef {{ step: string, done: number, total: number, bitmap?: ImageBitmap }} Progress
+ * What was opened; `bytes` were fetched for it, from the server or from what this device keeps.
  * @typedef {{
  *   contract: import('../core/contract.js').Contract,
  *   gate: import('../core/parity.js').Gate,
- *   parity: { summary: Record<string, any>, verdict: string, imageCount: number, device: string },
  *   selfTest: import('../worker/models.js').SelfTest,
+ *   bytes: number,
  * }} Opened
  * @typedef {import('../worker/index.js').Decision} Decision
  * @typedef {{ resolve: (value: any) => void, reject: (error: Error) => void, progress?: (progress: Progress) => void }} Pending
@@ -26,7 +27,7 @@ export class Engine {
 
   /**
    * Open a model and self-test it.
-   * @param {{ id: string, source: File[] | import('../worker/download.js').Source, provider: string }} what
+   * @param {{ id: string, source: import('./catalogue.js').Origin, provider: string }} what
    * @param {(progress: Progress) => void} progress
    * @returns {Promise<Opened>}
    */
@@ -43,11 +44,12 @@ export class Engine {
    * Segment a picture. A frame is handed over: it cannot be used here afterwards.
    * @param {{ picture: Blob | ImageBitmap, name: string, ids: string[], threshold: number | null }} what
    * @param {(progress: Progress) => void} progress
+   * @param {AbortSignal} signal ends it before the next run of the network; the promise is then rejected as cancelled
    * @returns {Promise<Decision>}
    */
-  analyse(what, progress) {
+  analyse(what, progress, signal) {
     const { picture } = what;
-    return this.#ask('analyse', what, picture instanceof ImageBitmap ? [picture] : [], progress);
+    return this.#ask('analyse', what, picture instanceof ImageBitmap ? [picture] : [], progress, signal);
   }
 
   /** @param {number | null} threshold @returns {Promise<Decision>} */
@@ -65,19 +67,23 @@ export class Engine {
    * @param {Record<string, any>} message
    * @param {Transferable[]} transfer
    * @param {(progress: Progress) => void} [progress]
+   * @param {AbortSignal} [signal]
    * @returns {Promise<any>}
    */
-  #ask(kind, message, transfer = [], progress) {
+  #ask(kind, message, transfer = [], progress, signal) {
     this.count += 1;
     const request = this.count;
     return new Promise((resolve, reject) => {
       this.pending.set(request, { resolve, reject, progress });
       this.worker.postMessage({ request, kind, ...message }, transfer);
+      const cancel = () => this.pending.has(request) && this.worker.postMessage({ request, kind: 'cancel' });
+      signal?.addEventListener('abort', cancel, { once: true });
+      if (signal?.aborted) cancel();
     });
   }
 
   /** @param {any} data */
-  #receive({ request, progress, value, error, expected }) {
+  #receive({ request, progress, value, error, reason }) {
     const waiting = this.pending.get(request);
     if (!waiting) return;
     if (progress) {
@@ -86,7 +92,7 @@ export class Engine {
     }
     this.pending.delete(request);
     if (error === undefined) waiting.resolve(value);
-    else waiting.reject(expected ? Object.assign(new AppError(''), { message: error }) : new Error(error));
+    else waiting.reject(reason === undefined ? new Error(error) : Object.assign(new AppError('', '', reason), { message: error }));
   }
 
   /** @param {string} reason */

@@ -1,5 +1,6 @@
 /** The service worker, from the page's side: keep what was used, offer updates, say what works offline. */
 
+import { offerUrls } from './catalogue.js';
 import { button, element } from './page.js';
 
 const SERVICE_WORKER = 'service-worker.js';
@@ -35,8 +36,9 @@ function watchForUpdates(found) {
  * Keep files for offline use, and forget what is no longer offered.
  * @param {string[]} urls
  * @param {string[]} listed every content that is offered now
+ * @param {import('./catalogue.js').Offer[]} offers
  */
-export async function keepOffline(urls, listed) {
+export async function keepOffline(urls, listed, offers) {
   if (!registration) return;
   try {
     await registration;
@@ -47,9 +49,26 @@ export async function keepOffline(urls, listed) {
     });
     ready.active?.postMessage({ kind: 'keep', urls }, [channel.port2]);
     const kept = await answered;
-    say(kept ? 'Ready for offline use.' : 'Not all of it could be kept for offline use.');
+    if (kept) await sayOffline(offers);
+    else say('Not all of it could be kept for offline use.');
     if (navigator.onLine) ready.active?.postMessage({ kind: 'forget', urls: listed });
   } catch {
     say('This browser keeps nothing for offline use.');
   }
+}
+
+/**
+ * Say which networks are kept whole on this device.
+ * @param {import('./catalogue.js').Offer[]} offers
+ */
+export async function sayOffline(offers) {
+  const kept = await Promise.all(
+    offers.map(async (offer) => {
+      const urls = offerUrls(offer);
+      const found = await Promise.all(urls.map((url) => caches.match(url)));
+      return urls.length > 0 && found.every(Boolean) ? [offer.title] : [];
+    }),
+  );
+  const titles = kept.flat();
+  say(titles.length > 0 ? `Ready for offline use: ${titles.join('; ')}.` : 'No network is ready for offline use.');
 }

@@ -1,4 +1,6 @@
-/** The page's elements, by id, and two ways to make new ones. */
+/** The page's elements, by id, and two ways to make new ones. Whatever is shown passes through here as plain text. */
+
+import { plain } from './text.js';
 
 /**
  * @param {string} id
@@ -29,10 +31,10 @@ export const select = (id) => /** @type {HTMLSelectElement} */ (element(id));
 export function make(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name === 'class' || name.includes('-')) made.setAttribute(name, value);
+    if (name === 'class' || name.includes('-')) made.setAttribute(name, plain(String(value)));
     else Object.assign(made, { [name]: value });
   }
-  made.append(...children);
+  made.append(...children.map((child) => (typeof child === 'string' ? plain(child) : child)));
   return made;
 }
 
@@ -50,7 +52,7 @@ export function describe(list, rows) {
  * @param {string} text
  */
 export function announce(text) {
-  element('announcer').textContent = text;
+  element('announcer').textContent = plain(text);
 }
 
 const remembered = 's2m-edge-';

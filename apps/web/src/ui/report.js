@@ -1,7 +1,7 @@
 /** What was found, in words and numbers: the result, the model's facts, the self-test. */
 
 import { describe, element, make } from './page.js';
-import { grouped, megabytes, milliseconds, networkName, percent, precisionName, providerName, scientific, sentence } from './text.js';
+import { grouped, megabytes, milliseconds, networkName, percent, precisionName, providerName, scientific, sentence, warningOf } from './text.js';
 
 /**
  * @typedef {import('./engine.js').Opened} Opened
@@ -9,9 +9,11 @@ import { grouped, megabytes, milliseconds, networkName, percent, precisionName, 
  * @typedef {{ id: string, opened: Opened }} Shown
  */
 
+const NOTHING_FOUND = 'No object found.';
+
 /** @param {Opened} opened */
 export function modelTitle({ contract }) {
-  return `${networkName(contract.checkpoint.file)}, ${precisionName(contract.precision)}`;
+  return `${networkName(contract.network.name)}, ${precisionName(contract.precision)}`;
 }
 
 /**
@@ -35,18 +37,34 @@ export function showResult(decision, shown) {
         make('span', { class: 'pixels' }, `${grouped(pixels)} of ${grouped(width * height)} pixels`),
       );
     });
-    const time = `${milliseconds(answer.milliseconds)} per image, the network ${milliseconds(answer.networkMilliseconds)}`;
+    const found = answer.areas.some((pixels) => pixels > 0) ? [] : [make('p', { class: 'nothing' }, NOTHING_FOUND)];
+    const runs = answer.windows > 1 ? ` in ${answer.windows} windows` : '';
+    const time = `${milliseconds(answer.milliseconds)} per image, the network ${milliseconds(answer.networkMilliseconds)}${runs}`;
     const title = answers.length > 1 ? [make('h3', {}, modelTitle(shown[index].opened))] : [];
-    return make('div', { class: 'answer' }, ...title, ...rows, make('p', { class: 'time muted' }, time));
+    return make('div', { class: 'answer' }, ...title, ...found, ...rows, make('p', { class: 'time muted' }, time));
   });
-  if (between) {
-    const agreement = `${(between.agreement * 100).toFixed(3)} %`;
-    blocks.push(make('p', { class: 'between' }, `The masks agree on ${agreement} of the pixels, Dice ${between.dice.toFixed(4)}.`));
-  }
+  if (between) blocks.push(make('p', { class: 'between' }, agreementSentence(between)));
   element('result-body').replaceChildren(...blocks);
+  showUnusual(
+    answers.flatMap(({ guard }, index) => {
+      const title = answers.length > 1 ? `${modelTitle(shown[index].opened)}: ` : '';
+      return guard?.unusual ? [title + warningOf(guard)] : [];
+    }),
+  );
+}
+
+/**
+ * Warn beside the figures. A warning is read aloud when it appears, and not again with every frame of the camera.
+ * @param {string[]} warnings
+ */
+function showUnusual(warnings) {
+  const place = element('unusual');
+  place.setAttribute('aria-live', place.hasChildNodes() ? 'off' : 'polite');
+  place.replaceChildren(...warnings.map((text) => make('p', {}, text)));
 }
 
 export function clearResult() {
+  showUnusual([]);
   element('result-body').replaceChildren(
     make('p', { class: 'muted' }, 'The area that the mask covers, and the time it took, appear here.'),
   );
@@ -59,17 +77,54 @@ export function clearResult() {
  * @param {Opened} opened
  */
 export function resultSentence(answer, { width, height }, { contract }) {
+  if (answer.areas.every((pixels) => pixels === 0)) return `${NOTHING_FOUND} ${milliseconds(answer.milliseconds)}.`;
   const parts = contract.classes.map(
     ({ name }, place) => `${name} ${percent(answer.areas[place] / (width * height))}, ${grouped(answer.areas[place])} pixels`,
   );
   return `${sentence(parts.join('; '))}. ${milliseconds(answer.milliseconds)}.`;
 }
 
-/** @param {Opened} opened */
-export function showFacts(opened) {
-  const { contract, parity, selfTest } = opened;
+/**
+ * What is said of all models' answers.
+ * @param {Decision} decision
+ * @param {Opened[]} opened in the answers' order
+ */
+export function decisionSentence(decision, opened) {
+  const { answers, between } = decision;
+  const parts = answers.map((answer, index) => {
+    const title = answers.length > 1 ? `${modelTitle(opened[index])}: ` : '';
+    return title + resultSentence(answer, decision, opened[index]);
+  });
+  return [...parts, ...(between ? [agreementSentence(between)] : [])].join(' ');
+}
+
+/** @param {{ agreement: number, dice: number }} between */
+function agreementSentence({ agreement, dice }) {
+  return `The masks agree on ${(agreement * 100).toFixed(3)} % of the pixels, Dice ${dice.toFixed(4)}.`;
+}
+
+/**
+ * The Dice that the training measured in the way this page segments: under sliding windows, or stretched. The other
+ * figure is of masks that are not made here.
+ * @param {Opened} opened
+ * @returns {unknown} nothing where it was not measured so
+ */
+export function testDice({ contract }) {
   const { provenance } = contract.checkpoint;
-  const { size, channels } = contract.preprocessing;
+  return contract.preprocessing.window ? provenance.test_dice_window : provenance.test_dice;
+}
+
+/**
+ * @param {Opened} opened
+ * @param {string} dataset its name for people; empty where only the bundle's own word is known
+ */
+export function showFacts(opened, dataset) {
+  const { contract, selfTest } = opened;
+  const { provenance } = contract.checkpoint;
+  const { height, width, channels, window } = contract.preprocessing;
+  const { parity } = contract;
+  const agreement = parity.figures.min_mask_agreement;
+  const { file, sha256 } = contract.checkpoint;
   describe(element('facts'), [
     ['Precision', precisionName(contract.precision)],
     ['Runs on', providerName(selfTest)],
@@ -77,29 +132,48 @@ export function showFacts(opened) {
   ]);
   /** @type {[string, unknown][]} */
   const rows = [
-    ['Trained on', provenance.dataset],
-    ['Test Dice', provenance.test_dice ?? provenance.test_dice_window],
+    ['Network', contract.network.name],
+    ['Architecture', contract.network.architecture],
+    ['Trained on', dataset || provenance.dataset],
+    ['Test Dice', testDice(opened)],
     ['Limits', provenance.limits],
     ['Data licence', provenance.data_licence],
-    ['Input', `${size} x ${size}, ${channels === 1 ? 'grey' : 'colour'}`],
+    ['Input', `${height} x ${width}, ${channels === 1 ? 'grey' : 'colour'}${window ? ', in windows over the picture at its own size' : ''}`],
     ['Classes', contract.classes.map(({ name }) => name).join(', ')],
-    ['Spectral filter', contract.spectral],
+    ['Spectral filter', contract.spectral === 'none' ? null : contract.spectral],
     ['Exported', contract.exportedAt.replace('T', ' ').replace('+00:00', ' UTC')],
-    ['Parity at export', `${parity.verdict}, ${parity.imageCount} images, smallest mask agreement ${parity.summary?.min_mask_agreement?.toFixed(5)}`],
-    ['Checkpoint', `${contract.checkpoint.file}, SHA-256 ${contract.checkpoint.sha256.slice(0, 12)}…`],
-    ['Artifact', `SHA-256 ${contract.artifact.sha256[contract.artifact.file].slice(0, 12)}…`],
+    ['Parity at export', `${parity.verdict}, ${parity.images} images${agreement == null ? '' : `, smallest mask agreement ${agreement.toFixed(5)}`}`],
+    ['Checkpoint', `${file ? `${file}, ` : ''}SHA-256 ${sha256.slice(0, 12)}…`],
+    ['Artifact', `SHA-256 ${contract.files[contract.artifact.file].slice(0, 12)}…`],
     ['Runtime', `onnxruntime-web ${selfTest.version}`],
     ['Intended use', contract.intendedUse],
   ];
-  describe(
-    element('about-list'),
-    rows.filter(([, text]) => text !== undefined && text !== null).map(([term, text]) => [term, String(text)]),
-  );
+  about = rows.filter(([, text]) => text !== undefined && text !== null).map(([term, text]) => [term, String(text)]);
+  showAbout();
 }
 
-const BADGES = { waiting: 'Getting ready', passed: 'Self-test passed', failed: 'Self-test failed' };
+/** @type {[string, string][]} */
+let about = [];
+/** @type {Map<string, string>} */
+const measured = new Map();
 
-/** @param {'waiting' | 'passed' | 'failed'} state */
+/**
+ * Something that was measured on this device, below what is known of the network.
+ * @param {string} term
+ * @param {string} text
+ */
+export function showMeasured(term, text) {
+  measured.set(term, text);
+  showAbout();
+}
+
+function showAbout() {
+  describe(element('about-list'), [...about, ...measured]);
+}
+
+export const BADGES = { waiting: 'Getting ready', passed: 'Self-test passed', failed: 'Self-test failed', absent: 'Not downloaded' };
+
+/** @param {import('./slots.js').State} state */
 export function showBadge(state) {
   element('badge').dataset.state = state;
   element('badge-text').textContent = BADGES[state];
@@ -113,7 +187,7 @@ export function showSelfTest(entries) {
   const intro = make(
     'p',
     { class: 'muted' },
-    'Each bundle brings pictures with the answers of the PyTorch reference. They were run on this device just now; a model that answers otherwise shows no masks. Error: the largest difference of a probability; agreement and Dice: of the masks.',
+    'Each bundle brings pictures with the answers of the PyTorch reference. They were run on this device just now; a model that answers otherwise shows no masks. Error: the largest difference of a probability, and their mean; agreement and Dice: of the masks.',
   );
   const blocks = entries.flatMap(({ title, opened, error }) => {
     if (!opened) return [make('h3', {}, title), make('p', {}, error ?? 'The model is being loaded.')];
@@ -129,11 +203,12 @@ export function showSelfTest(entries) {
 function selfTestOf({ selfTest, gate }) {
   const limit = (/** @type {number | null} */ value, /** @type {string} */ sign) => (value === null ? 'any' : `${sign} ${value}`);
   const cells = (/** @type {string} */ tag, /** @type {string[]} */ texts) => make('tr', {}, ...texts.map((text) => make(tag, {}, text)));
-  const head = make('thead', {}, cells('th', ['Picture', 'Error', 'Agreement', 'Dice', 'Time']));
+  const head = make('thead', {}, cells('th', ['Picture', 'Error', 'Mean', 'Agreement', 'Dice', 'Time']));
   const rows = selfTest.images.map((image) =>
     cells('td', [
       image.name.replace(/\.\w+$/, ''),
       scientific(image.probabilityError),
+      scientific(image.meanProbabilityError),
       image.maskAgreement.toFixed(5),
       image.maskDice.toFixed(5),
       milliseconds(image.milliseconds),
@@ -142,6 +217,7 @@ function selfTestOf({ selfTest, gate }) {
   const gates = cells('td', [
     'Gate',
     limit(gate.probability_error, '≤'),
+    limit(gate.mean_probability_error, '≤'),
     limit(gate.mask_agreement, '≥'),
     limit(gate.mask_dice, '≥'),
     '',

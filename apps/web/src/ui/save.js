@@ -1,7 +1,7 @@
 /** Saving: the mask as PNG in the picture's own size, the figures as JSON. */
 
 import { NOTICE } from '../core/contract.js';
-import { element, make } from './page.js';
+import { announce, element, make } from './page.js';
 import { modelTitle } from './report.js';
 
 /**
@@ -21,6 +21,7 @@ export function showSave(finding, mask, problem) {
     const attempt = (/** @type {() => Promise<Blob>} */ produce, /** @type {string} */ name) => async () => {
       try {
         download(await produce(), name);
+        announce(`Saved ${name}.`);
       } catch (error) {
         problem(error);
       }
@@ -67,19 +68,24 @@ export function summary({ name, decision, shown, threshold }, index) {
   const answer = decision.answers[index];
   const names = contract.classes.map((entry) => entry.name);
   const round = (/** @type {number} */ value) => Math.round(value * 100) / 100;
+  const { guard } = answer;
   return {
     image: name,
     width,
     height,
     area_pixels: Object.fromEntries(names.map((label, place) => [label, answer.areas[place]])),
     area_fraction: Object.fromEntries(names.map((label, place) => [label, answer.areas[place] / (width * height)])),
-    threshold: contract.classes.length === 1 ? (threshold ?? contract.threshold) : null,
+    threshold: contract.output.shape[1] === 1 ? (threshold ?? contract.threshold) : null,
+    guard: guard && { score: Number(guard.score.toFixed(3)), threshold: Number(guard.threshold.toFixed(3)), unusual: guard.unusual },
+    windows: answer.windows,
     network_milliseconds: round(answer.networkMilliseconds),
     milliseconds: round(answer.milliseconds),
     model: {
+      network: contract.network.name,
       checkpoint: contract.checkpoint.file,
       checkpoint_sha256: contract.checkpoint.sha256,
-      artifact_sha256: contract.artifact.sha256[contract.artifact.file],
+      weights_sha256: contract.network.weights_sha256,
+      artifact_sha256: contract.files[contract.artifact.file],
       precision: contract.precision,
       spectral: contract.spectral,
     },

@@ -3,17 +3,20 @@
  * self-test, there are no masks.
  */
 
-import { messageOf } from '../core/errors.js';
+import { AppError, messageOf, NOT_DOWNLOADED } from '../core/errors.js';
 import { announce } from './page.js';
-import { modelTitle, showBadge, showFacts, showSelfTest } from './report.js';
+import { BADGES as SAID, modelTitle, showBadge, showFacts, showSelfTest } from './report.js';
 import { showProgress, showRefusal } from './stage.js';
 import { megabytes, sentence } from './text.js';
 
 /**
  * @typedef {import('./catalogue.js').Offer} Offer
  * @typedef {import('./engine.js').Opened} Opened
- * @typedef {{ id: string, offer: Offer, opened?: Opened, error?: string, opening?: Promise<void> }} Slot
+ * @typedef {'waiting' | 'passed' | 'failed' | 'absent'} State `absent`: not on this device, and it could not be downloaded
+ * @typedef {{ id: string, offer: Offer, opened?: Opened, error?: string, absent?: boolean, opening?: Promise<void> }} Slot
  */
+
+const ABSENT = 'it could not be downloaded. Connect and reload the page, or choose a network that is ready offline.';
 
 export class Slots {
   /**
@@ -28,10 +31,16 @@ export class Slots {
     this.serial = 0;
   }
 
-  /** @returns {'waiting' | 'passed' | 'failed'} */
+  /** @returns {State} */
   get state() {
-    if (this.slots.some(({ opened, error }) => error !== undefined || opened?.selfTest.passed === false)) return 'failed';
+    if (this.slots.some(({ opened, error, absent }) => (error !== undefined && !absent) || opened?.selfTest.passed === false)) return 'failed';
+    if (this.slots.some(({ absent }) => absent)) return 'absent';
     return this.slots.length > 0 && this.slots.every(({ opened }) => opened) ? 'passed' : 'waiting';
+  }
+
+  /** Whether no picture may be taken, because there will be no mask. */
+  get blocked() {
+    return this.state === 'failed' || this.state === 'absent';
   }
 
   /** The models that may look at pictures: all of them, or none. */
@@ -72,7 +81,8 @@ export class Slots {
         if (present()) showProgress(...progressOf(step, done, total));
       });
     } catch (error) {
-      slot.error = messageOf(error);
+      slot.absent = error instanceof AppError && error.reason === NOT_DOWNLOADED;
+      slot.error = slot.absent ? ABSENT : messageOf(error);
     }
     if (present()) this.#show();
     else await this.engine.close(id);
@@ -88,13 +98,12 @@ export class Slots {
         error: error && sentence(error),
       })),
     );
-    showRefusal(state === 'failed' ? this.#reason() : '');
-    if (state !== 'waiting') {
-      showProgress('');
-      announce(state === 'passed' ? 'Self-test passed.' : `Self-test failed. ${this.#reason()}`);
-    }
+    showRefusal(this.blocked ? this.#reason() : '', state === 'absent' ? 'This network is not on this device' : undefined);
+    if (state !== 'waiting') showProgress('');
+    const titles = this.slots.map(({ offer }) => offer.title).join('; ');
+    announce(this.blocked ? `${SAID[state]}. ${this.#reason()}` : `${SAID[state]}: ${titles}.`);
     const [first] = this.slots;
-    if (first?.opened) showFacts(first.opened);
+    if (first?.opened) showFacts(first.opened, first.offer.dataset);
     this.changed();
   }
 
@@ -114,7 +123,7 @@ export class Slots {
  * @returns {[string, number | undefined]}
  */
 function progressOf(step, done, total) {
-  if (step.startsWith('loading')) return [`Loading the model, ${megabytes(done)} of ${megabytes(total)}`, done / total];
+  if (step === 'loading') return [`Loading, ${megabytes(done)} of ${megabytes(total)}`, done / total];
   if (step === 'self-test') return [`Self-test, picture ${done + 1} of ${total}`, done / total];
   return ['Starting the network', undefined];
 }

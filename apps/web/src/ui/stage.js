@@ -1,6 +1,7 @@
 /** The stage: one or two panes, each a picture with two transparent layers above it; progress; what is refused. */
 
-import { element, make } from './page.js';
+import { button, element, make } from './page.js';
+import { plain } from './text.js';
 
 /** @typedef {{ figure: HTMLElement, view: HTMLElement, layers: Record<'picture' | 'fill' | 'line', HTMLCanvasElement>, caption: HTMLElement }} Pane */
 
@@ -43,7 +44,7 @@ export async function showPicture(bitmap, name) {
     clear(layers.fill);
     clear(layers.line);
     caption.replaceChildren();
-    view.setAttribute('aria-label', `${name}, no mask yet`);
+    view.setAttribute('aria-label', plain(`${name}, no mask yet`));
   });
   element('stage').dataset.empty = 'false';
   element('welcome').hidden = true;
@@ -61,7 +62,7 @@ export function showMask(index, answer, label, title, facts) {
   const { layers, view, caption } = panes[index];
   put(layers.fill, answer.fill);
   put(layers.line, answer.line);
-  view.setAttribute('aria-label', label);
+  view.setAttribute('aria-label', plain(label));
   caption.replaceChildren(make('strong', {}, title), ...facts.map((fact) => make('span', {}, fact)));
 }
 
@@ -103,23 +104,31 @@ function clear(canvas) {
 /**
  * @param {string} text nothing: no progress to be seen
  * @param {number} [fraction] unknown where left out
+ * @param {boolean} [stoppable] whether a person may end it
  */
-export function showProgress(text, fraction) {
+export function showProgress(text, fraction, stoppable = false) {
+  const focused = document.activeElement === button('stop');
   element('progress').hidden = text === '';
-  if (element('progress-text').textContent !== text) element('progress-text').textContent = text;
+  button('stop').hidden = !stoppable;
+  if (focused && !stoppable) element('stage').focus(); // what had the focus is gone
+  if (element('progress-text').textContent !== plain(text)) element('progress-text').textContent = plain(text);
   const bar = /** @type {HTMLProgressElement} */ (element('progress-bar'));
   if (fraction === undefined) bar.removeAttribute('value');
   else bar.value = fraction;
 }
 
-/** @param {string} text nothing: masks are shown */
-export function showRefusal(text) {
+/**
+ * @param {string} text nothing: masks are shown
+ * @param {string} [title]
+ */
+export function showRefusal(text, title = 'No masks are shown') {
+  element('refusal-title').textContent = plain(title);
   element('refusal').hidden = text === '';
-  element('refusal-text').textContent = text;
+  element('refusal-text').textContent = plain(text);
 }
 
 /** @param {string} text nothing: nothing to say */
 export function showMessage(text) {
   element('message').hidden = text === '';
-  element('message-text').textContent = text;
+  element('message-text').textContent = plain(text);
 }

@@ -1,5 +1,14 @@
 /** Numbers and names for people. */
 
+/**
+ * Text of others (names of files, of networks, of classes) without control characters and without those that turn the
+ * direction of writing, which could make one name look like another.
+ * @param {string} text
+ */
+export function plain(text) {
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, '\ufffd');
+}
+
 /** @param {number} value */
 export function grouped(value) {
   return value.toLocaleString('en-GB');
@@ -11,8 +20,14 @@ export function percent(fraction) {
   return `${(fraction * 100).toFixed(1)} %`;
 }
 
+/** @param {number} value in milliseconds */
+export function seconds(value) {
+  return `${(value / 1000).toFixed(1)} s`;
+}
+
 /** @param {number} value */
 export function milliseconds(value) {
+  if (value >= 10_000) return seconds(value);
   return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
 }
 
@@ -36,12 +51,11 @@ export function sentence(text) {
 }
 
 /**
- * A network's name from its checkpoint's file: "Polyp 352" of s2mnet-polyp-352.safetensors.
- * @param {string} file
+ * A network's name for people: "Polyp 352" of s2mnet-polyp-352.
+ * @param {string} name of the contract
  */
-export function networkName(file) {
-  const stem = file.replace(/\.safetensors$/, '').replace(/^s2mnet-/, '').replace(/-int8$/, '');
-  return sentence(stem.replaceAll('-', ' '));
+export function networkName(name) {
+  return sentence(name.replace(/^s2mnet-/, '').replaceAll('-', ' '));
 }
 
 /**
@@ -58,6 +72,15 @@ export function precisionName(precision) {
 export function providerName({ provider, threads }) {
   if (provider === 'webgpu') return 'WebGPU';
   return `WebAssembly, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+}
+
+/**
+ * What is said of an unusual picture.
+ * @param {import('../core/guard.js').GuardVerdict} verdict
+ */
+export function warningOf({ score, threshold }) {
+  const figures = `score ${score.toFixed(1)}, usual up to ${threshold.toFixed(1)}`;
+  return `Warning: this picture looks unlike the pictures this network was trained on (${figures}); the mask may mean nothing.`;
 }
 
 /** @param {string} file of a sample */

@@ -1,6 +1,6 @@
 /** Light, dark, or as the system says. */
 
-import { button, recall, remember } from './page.js';
+import { announce, button, recall, remember } from './page.js';
 
 const THEMES = /** @type {const} */ (['system', 'light', 'dark']);
 
@@ -18,5 +18,6 @@ export function startTheme() {
     current = (current + 1) % THEMES.length;
     remember('theme', THEMES[current]);
     apply();
+    announce(button('theme').getAttribute('aria-label') ?? '');
   });
 }

@@ -1,15 +1,18 @@
 /** The present picture, or the camera's frames, through the chosen models. The latest wish wins. */
 
-import { messageOf } from '../core/errors.js';
+import { isCancelled, messageOf } from '../core/errors.js';
 import { cameraRuns, grabFrame, startCamera, stopCamera, switchCamera } from './camera.js';
-import { markSample } from './inputs.js';
 import { announce, button, element } from './page.js';
-import { clearResult, modelTitle, resultSentence, showResult } from './report.js';
+import { clearResult, decisionSentence, modelTitle, resultSentence, showMeasured, showResult } from './report.js';
+import { markSample } from './samples.js';
 import { clearSave, showSave } from './save.js';
 import { clearMasks, setPanes, showMask, showMessage, showPicture, showProgress } from './stage.js';
 import { milliseconds, providerName, sentence } from './text.js';
 
 const RATE_FRAMES = 8;
+/** Milliseconds from which on a picture's whole time, as far as it can be told, is worth a button that ends it. */
+const WORTH_STOPPING = 2000;
+const BY_A_PERSON = 'by a person';
 
 /**
  * @typedef {{ blob: Blob, name: string }} Picture
@@ -21,10 +24,12 @@ export class Viewer {
   /**
    * @param {import('./engine.js').Engine} engine
    * @param {() => Shown[]} ready the models that may look at pictures
+   * @param {() => void} thresholdChanged called when a new picture has the contract's threshold again
    */
-  constructor(engine, ready) {
+  constructor(engine, ready, thresholdChanged) {
     this.engine = engine;
     this.ready = ready;
+    this.thresholdChanged = thresholdChanged;
     /** @type {Picture | null} */
     this.picture = null;
     /** @type {number | null} */
@@ -35,14 +40,19 @@ export class Viewer {
     this.running = false;
     this.again = false;
     this.decidesAgain = false;
+    /** @type {AbortController | null} of the picture that is being segmented */
+    this.work = null;
   }
 
   /**
    * @param {Blob} blob
    * @param {string} name
+   * @param {number | null} [threshold] the contract's where null: what was set was for the picture before
    */
-  open(blob, name) {
+  open(blob, name, threshold = null) {
     this.picture = { blob, name };
+    this.threshold = threshold;
+    this.thresholdChanged();
     markSample(name);
     showMessage('');
     if (this.live) this.stopLive();
@@ -51,6 +61,7 @@ export class Viewer {
 
   /** What the models are has changed: no old mask may stay. */
   modelsChanged() {
+    this.work?.abort();
     clearMasks();
     clearResult();
     clearSave();
@@ -60,6 +71,10 @@ export class Viewer {
   /** Segment the present picture; while one is being segmented, the wish waits, and only the last one is carried out. */
   async refresh() {
     this.again = true;
+    if (this.running) {
+      this.work?.abort(); // nobody waits for the old one any more
+      if (!this.live) showProgress('Segmenting'); // its button would end nothing
+    }
     if (this.running || this.live) return;
     this.running = true;
     element('stage').setAttribute('aria-busy', 'true');
@@ -72,7 +87,12 @@ export class Viewer {
       this.running = false;
       element('stage').setAttribute('aria-busy', 'false');
     }
-    if (this.decidedAt !== this.threshold && this.threshold !== null) this.setThreshold(this.threshold);
+    if (this.decidedAt !== this.threshold) this.setThreshold(this.threshold);
+  }
+
+  /** End what is being segmented: the picture stays, without a mask. */
+  stop() {
+    this.work?.abort(BY_A_PERSON);
   }
 
   async #segment() {
@@ -80,12 +100,20 @@ export class Viewer {
     const shown = this.ready();
     if (!picture || shown.length === 0) return;
     showProgress('Segmenting');
+    announce(`Segmenting ${picture.name}.`);
+    this.decision = undefined;
     try {
       setPanes(shown.length);
+      clearResult();
+      clearSave();
       const decision = await this.#analyse(picture.blob, picture.name, shown, true);
       const wanted = !this.live && picture === this.picture && this.#isPresent(shown);
-      if (wanted) this.#show(decision, picture.name, shown, true);
+      if (wanted) this.#show(decision, picture.name, shown);
     } catch (error) {
+      if (isCancelled(error)) {
+        if (this.work?.signal.reason === BY_A_PERSON) this.#stopped(picture.name);
+        return;
+      }
       if (picture !== this.picture) return;
       this.picture = null; // what cannot be read is not tried again
       clearMasks();
@@ -95,6 +123,13 @@ export class Viewer {
     } finally {
       showProgress('');
     }
+  }
+
+  /** @param {string} name of the picture whose mask nobody waits for */
+  #stopped(name) {
+    clearMasks();
+    showMessage(`Stopped: ${name} has no mask. Open it again to start anew.`);
+    announce(`Stopped. ${name} has no mask.`);
   }
 
   /**
@@ -111,13 +146,34 @@ export class Viewer {
     let pictured;
     const ids = shown.map(({ id }) => id);
     this.decidedAt = this.threshold; // the slider may move while the network runs
-    const decision = await this.engine.analyse({ picture, name, ids, threshold: this.decidedAt }, (progress) => {
-      bitmap = progress.bitmap;
-      if (early && bitmap && !this.live) pictured = showPicture(bitmap, name);
-    });
+    const began = performance.now();
+    const work = new AbortController();
+    this.work = work;
+    const decision = await this.engine.analyse(
+      { picture, name, ids, threshold: this.decidedAt },
+      ({ bitmap: given, done, total }) => {
+        bitmap = given ?? bitmap;
+        if (early && given && !this.live) pictured = showPicture(given, name);
+        if (!given && total > 1 && !work.signal.aborted) this.#showWindows(done, total, performance.now() - began);
+      },
+      work.signal,
+    );
     if (!early && bitmap && this.live) pictured = showPicture(bitmap, name);
     await pictured;
     return decision;
+  }
+
+  /**
+   * How far a network is that slides.
+   * @param {number} done windows
+   * @param {number} total
+   * @param {number} milliseconds since the picture was asked for
+   */
+  #showWindows(done, total, milliseconds) {
+    if (done === total) return;
+    const text = `window ${done + 1} of ${total}`;
+    if (this.live) element('live-text').textContent = `Live, ${text}`;
+    else showProgress(`Segmenting, ${text}`, done / total, done > 0 && (milliseconds / done) * total > WORTH_STOPPING);
   }
 
   /** @param {Shown[]} shown */
@@ -130,24 +186,24 @@ export class Viewer {
    * @param {Decision} decision
    * @param {string} name
    * @param {Shown[]} shown
-   * @param {boolean} aloud
    */
-  #show(decision, name, shown, aloud) {
+  #show(decision, name, shown) {
     decision.answers.forEach((answer, index) => {
       const { opened } = shown[index];
       const said = resultSentence(answer, decision, opened);
       const title = modelTitle(opened);
-      const facts = [providerName(opened.selfTest), milliseconds(answer.milliseconds)];
+      const unusual = answer.guard?.unusual ? ['unusual picture'] : [];
+      const facts = [...unusual, providerName(opened.selfTest), milliseconds(answer.milliseconds)];
       showMask(index, answer, `${name} with the mask of ${title}. ${said}`, title, facts);
-      if (aloud && index === 0) announce(said);
     });
+    if (!this.live) announce(decisionSentence(decision, shown.map(({ opened }) => opened))); // frames would drown all else
     showResult(decision, shown);
     const finding = { name, decision, shown, threshold: this.decidedAt };
     if (!this.live) showSave(finding, (id) => this.engine.mask(id), (error) => this.problem(error));
     this.decision = decision;
   }
 
-  /** @param {number} threshold */
+  /** @param {number | null} threshold the contract's where null */
   async setThreshold(threshold) {
     this.threshold = threshold;
     if (this.live || this.running || !this.picture || !this.decision) return;
@@ -161,11 +217,11 @@ export class Viewer {
         this.decidesAgain = false;
         const { picture } = this;
         const shown = this.ready();
-        if (!picture || shown.length === 0) return;
+        if (!picture || shown.length === 0 || this.running || !this.decision) return;
         this.decidedAt = this.threshold;
         const decision = await this.engine.decide(this.decidedAt);
         const still = picture === this.picture && !this.running && !this.live && this.#isPresent(shown);
-        if (still) this.#show(decision, picture.name, shown, false);
+        if (still) this.#show(decision, picture.name, shown);
       } while (this.decidesAgain);
     } catch (error) {
       this.problem(error);
@@ -186,6 +242,8 @@ export class Viewer {
     showMessage('');
     if (this.live) return;
     this.live = true;
+    this.threshold = null;
+    this.thresholdChanged();
     this.#showLive();
     announce('The camera is on.');
     await this.#loop();
@@ -202,14 +260,16 @@ export class Viewer {
           continue;
         }
         setPanes(shown.length);
-        const decision = await this.#analyse(await grabFrame(), 'camera', shown, false);
+        const decision = await this.#analyse(await grabFrame(), 'camera', shown, false).catch(nullIfCancelled);
         if (!this.live) break;
-        if (!this.#isPresent(shown)) continue;
-        this.#show(decision, 'camera', shown, false);
+        if (!decision || !this.#isPresent(shown)) continue;
+        this.#show(decision, 'camera', shown);
         times.push(performance.now());
         if (times.length > RATE_FRAMES) times.shift();
         const rate = ((times.length - 1) * 1000) / (times[times.length - 1] - times[0]);
-        element('live-text').textContent = times.length > 1 ? `${rate.toFixed(1)} frames per second` : 'Live';
+        if (times.length < 2) continue;
+        element('live-text').textContent = `${rate.toFixed(1)} frames per second`;
+        showMeasured('Live camera', `${rate.toFixed(1)} frames per second`);
       }
     } catch (error) {
       this.problem(error);
@@ -224,13 +284,14 @@ export class Viewer {
     const canvas = new OffscreenCanvas(frame.width, frame.height);
     canvas.getContext('2d')?.drawImage(frame, 0, 0);
     const blob = await canvas.convertToBlob({ type: 'image/png' });
-    this.open(blob, `camera-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.png`);
+    this.open(blob, `camera-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.png`, this.threshold);
   }
 
   stopLive() {
     stopCamera();
     if (!this.live) return;
     this.live = false;
+    this.work?.abort();
     this.#showLive();
     announce('The camera is off.');
     if (!this.picture) {
@@ -254,6 +315,17 @@ export class Viewer {
 
   /** @param {unknown} error */
   problem(error) {
-    showMessage(sentence(messageOf(error)));
+    const text = sentence(messageOf(error));
+    showMessage(text);
+    announce(text);
   }
+}
+
+/**
+ * @param {unknown} error
+ * @returns {null}
+ */
+function nullIfCancelled(error) {
+  if (isCancelled(error)) return null;
+  throw error;
 }

@@ -1,26 +1,63 @@
-/** Files of a bundle by URL: with progress, and each compared with the hash that the index of bundles gives. */
+/** Files by URL: their bytes counted as they come, and those of a bundle compared with the hash that its index gives. */
 
-import { AppError, messageOf } from '../core/errors.js';
+import { AppError, messageOf, NOT_DOWNLOADED } from '../core/errors.js';
+import { PACKED, unpack } from '../core/gzip.js';
 import { sha256 } from '../core/sha256.js';
 
-/** @typedef {{ base: string, files: Record<string, { bytes: number, sha256: string }> }} Source */
+/**
+ * A file of a bundle, and how it is handed out where that is not as it is.
+ * @typedef {{ bytes: number, sha256: string, packed?: { bytes: number, sha256: string } }} ServedFile
+ * @typedef {{ base: string, files: Record<string, ServedFile> }} Served
+ */
+
+/** Several downloads as one count of bytes. */
+export class Tally {
+  /** @param {(done: number, total: number) => void} changed */
+  constructor(changed) {
+    this.changed = changed;
+    this.done = 0;
+    this.total = 0;
+  }
+
+  /** @param {number} bytes that will be fetched, too */
+  expect(bytes) {
+    this.total += bytes;
+  }
+
+  /** @param {number} bytes that have come */
+  add(bytes) {
+    this.done += bytes;
+    this.changed(this.done, this.total);
+  }
+}
 
 /**
- * @param {Source} source
- * @param {import('./models.js').Notify} notify
- * @returns {(name: string) => Promise<Uint8Array>}
+ * @param {Served} served
+ * @param {Tally} tally
+ * @returns {import('../core/bundle.js').Source}
  */
-export function readerOfUrl({ base, files }, notify) {
-  return async (name) => {
-    const entry = files[name];
-    if (!entry) throw new AppError(`the bundle lacks ${name}`, 'Export it again.');
-    const url = fileUrl(base, name, entry.sha256);
-    const bytes = await download(url, name, entry.bytes, (done) => notify(`loading ${name}`, done, entry.bytes));
-    if ((await sha256(bytes)) !== entry.sha256) {
-      throw new AppError(`${name} is not the file that was served before (its SHA-256 differs)`, 'Reload the page.');
+export function sourceOfUrl({ base, files }, tally) {
+  for (const { bytes, packed } of Object.values(files)) tally.expect((packed ?? { bytes }).bytes);
+  const read = async (/** @type {string} */ name) => {
+    const { bytes: length, packed } = files[name];
+    const fetched = packed ?? files[name];
+    const bytes = await download(addressOf(base, name, files[name]), name, fetched.bytes, tally);
+    if ((await sha256(bytes)) !== fetched.sha256) {
+      throw new AppError(`${name} is not the file that was served before (its SHA-256 differs)`, 'Reload the page.', 'hash-differs');
     }
-    return bytes;
+    return packed ? unpack(bytes, name, length) : bytes;
   };
+  return { sizes: new Map(Object.entries(files).map(([name, { bytes }]) => [name, bytes])), read };
+}
+
+/**
+ * Where a bundle's file is fetched from.
+ * @param {string} base
+ * @param {string} name
+ * @param {ServedFile} file
+ */
+export function addressOf(base, name, file) {
+  return file.packed ? fileUrl(base, name + PACKED, file.packed.sha256) : fileUrl(base, name, file.sha256);
 }
 
 /**
@@ -30,38 +67,58 @@ export function readerOfUrl({ base, files }, notify) {
  * @param {string} hash
  */
 export function fileUrl(base, name, hash) {
-  return `${new URL(encodeURIComponent(name), base).href}?sha256=${hash}`;
+  return `${new URL(name.split('/').map(encodeURIComponent).join('/'), base).href}?sha256=${hash}`;
+}
+
+/**
+ * @param {string} url
+ * @param {string} name
+ * @returns {Promise<Response>} with a body
+ * @throws {AppError} not downloaded; or the service worker says that it is another file
+ */
+export async function fetched(url, name) {
+  /** @type {Response} */
+  let response;
+  try {
+    response = await fetch(url);
+  } catch (error) {
+    throw notDownloaded(name, messageOf(error));
+  }
+  if (response.ok && response.body) return response;
+  const said = (await response.text()).trim().slice(0, 100);
+  if (/SHA-256/.test(said)) throw new AppError(`${name} cannot be fetched (HTTP ${response.status}, ${said})`, 'Reload the page.', 'hash-differs');
+  throw notDownloaded(name, `HTTP ${response.status}, ${said}`);
+}
+
+/**
+ * @param {string} name
+ * @param {string} why
+ */
+export function notDownloaded(name, why) {
+  return new AppError(`${name} cannot be fetched (${why})`, 'Is the server running? Then reload the page.', NOT_DOWNLOADED);
 }
 
 /**
  * @param {string} url
  * @param {string} name
  * @param {number} length
- * @param {(done: number) => void} progress
+ * @param {Tally} tally
  * @returns {Promise<Uint8Array<ArrayBuffer>>}
  */
-async function download(url, name, length, progress) {
-  /** @type {Response} */
-  let response;
-  try {
-    response = await fetch(url);
-  } catch (error) {
-    throw new AppError(`${name} cannot be fetched (${messageOf(error)})`, 'Is the server running? Then reload the page.');
-  }
-  if (!response.ok || !response.body) {
-    const said = (await response.text()).trim().slice(0, 100);
-    throw new AppError(`${name} cannot be fetched (HTTP ${response.status}, ${said})`, 'Reload the page.');
-  }
+export async function download(url, name, length, tally) {
+  const { body } = await fetched(url, name);
   const bytes = new Uint8Array(length);
   let done = 0;
-  const reader = response.body.getReader();
+  const reader = /** @type {ReadableStream<Uint8Array<ArrayBuffer>>} */ (body).getReader();
   for (;;) {
-    const { value, done: ended } = await reader.read();
+    const { value, done: ended } = await reader.read().catch((error) => {
+      throw notDownloaded(name, messageOf(error));
+    });
     if (ended) break;
     if (done + value.length > length) throw new AppError(`${name} is longer than it should be`, 'Reload the page.');
     bytes.set(value, done);
     done += value.length;
-    progress(done);
+    tally.add(value.length);
   }
   return done === length ? bytes : bytes.slice(0, done);
 }

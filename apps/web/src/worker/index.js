@@ -3,22 +3,26 @@
  * answers one message at a time. A model that did not pass its self-test never gets a picture.
  */
 
-import { readerOfFiles } from '../core/bundle.js';
+import { sourceOfFiles } from '../core/bundle.js';
 import { AppError, messageOf } from '../core/errors.js';
-import { countLabels, fitToNetwork, maskInOriginalSize } from '../core/imaging.js';
+import { judge } from '../core/guard.js';
+import { countLabels, fitToNetwork } from '../core/imaging.js';
 import { compareMasks } from '../core/parity.js';
 import { maskPng } from '../core/png.js';
-import { readerOfUrl } from './download.js';
-import { openModel, requirePassed, runNetwork } from './models.js';
-import { paintLabels, readPicture } from './pixels.js';
+import { sourceOfUrl, Tally } from './download.js';
+import { openModel, requirePassed } from './models.js';
+import { bitmapFor, paintLabels, readPicture } from './pixels.js';
+import { runsFor, segment } from './segment.js';
 
 /**
- * One model's answer for the present picture.
+ * One model's answer for the present picture; `guard` is null where its bundle has none.
+ * @typedef {import('../core/guard.js').GuardVerdict} GuardVerdict
  * @typedef {{
- *   id: string, areas: number[], networkMilliseconds: number, milliseconds: number, fill: ImageBitmap, line: ImageBitmap,
+ *   id: string, areas: number[], windows: number, networkMilliseconds: number, milliseconds: number,
+ *   guard: GuardVerdict | null, fill: ImageBitmap, line: ImageBitmap,
  * }} Answer
  * @typedef {{ width: number, height: number, answers: Answer[], between: { agreement: number, dice: number } | null }} Decision
- * @typedef {{ id: string, probabilities: Float32Array, networkMilliseconds: number, milliseconds: number }} Outcome
+ * @typedef {Omit<import('./segment.js').Segmented, 'stretched'> & { id: string, milliseconds: number, guard: GuardVerdict | null }} Outcome
  */
 
 /** @type {Map<string, import('./models.js').Model>} */
@@ -30,19 +34,29 @@ let present = null;
 /** @type {Map<string, Uint8Array>} the labels last shown, by model */
 const shown = new Map();
 
-/** @typedef {(step: string, done: number, total: number, bitmap?: ImageBitmap) => void} Notify */
+/** How long a verdict on a camera's frame holds for the next ones: milliseconds, and times what it took to judge. */
+const VERDICT_HOLDS = { least: 1000, times: 50 };
 
-/** @type {Record<string, (message: any, notify: Notify) => Promise<{ value: any, transfer?: Transferable[] }>>} */
+/** @type {Map<string, { until: number, verdict: GuardVerdict | null }>} the last verdict on a frame, by model */
+const verdicts = new Map();
+
+/** @type {Set<number>} requests that are to end as soon as they can */
+const cancelled = new Set();
+
+/** @typedef {(step: string, done: number, total: number, bitmap?: ImageBitmap) => void} Notify */
+/** @typedef {{ notify: Notify, cancelled: () => boolean }} Caller */
+
+/** @type {Record<string, (message: any, caller: Caller) => Promise<{ value: any, transfer?: Transferable[] }>>} */
 const HANDLERS = {
   /** Open a model from URLs or from files given by hand, and self-test it. */
-  async open({ id, source, provider, base }, notify) {
+  async open({ id, source, provider, base }, { notify }) {
     await close(id);
-    const read = Array.isArray(source) ? readerOfFiles(source) : readerOfUrl(source, notify);
-    const model = await openModel(read, provider, base, notify);
+    const tally = new Tally((done, total) => notify('loading', done, total));
+    const opened = Array.isArray(source) ? sourceOfFiles(source) : sourceOfUrl(source, tally);
+    const model = await openModel(opened, provider, { base, tally }, notify);
     models.set(id, model);
-    const { contract, gate, parity } = model.bundle;
-    const { summary, verdict, image_count: imageCount, edge_device: device } = parity;
-    return { value: { contract, gate, parity: { summary, verdict, imageCount, device }, selfTest: model.selfTest } };
+    const { contract, gate } = model.bundle;
+    return { value: { contract, gate, selfTest: model.selfTest, bytes: tally.done } };
   },
 
   async close({ id }) {
@@ -51,22 +65,29 @@ const HANDLERS = {
   },
 
   /** Segment a picture with each of the named models, one after the other, so that their times can be compared. */
-  async analyse({ picture: source, name, ids, threshold }, notify) {
+  async analyse({ picture: source, name, ids, threshold }, { notify, cancelled: ended }) {
+    /** @type {{ id: string, model: import('./models.js').Model }[]} */
     const chosen = ids.map((/** @type {string} */ id) => ({ id, model: requirePassed(models.get(id)) }));
-    const picture = await readPicture(source, name);
-    const { rgba, width, height, bitmap } = picture;
-    notify('picture', 0, chosen.length, bitmap); // handed over: it can be looked at while the network runs
+    present = null; // what was there before is of another picture, whatever becomes of this one
+    shown.clear();
+    const pixels = await readPicture(source, name);
+    const { width, height } = pixels;
+    const pictures = chosen.map(({ model }) => ({ name, width, height, rgba: pixels.under(model.bundle.contract.preprocessing.intensity) }));
+    notify('picture', 0, 0, await bitmapFor(pictures[0].rgba, pixels)); // it can be looked at while the network runs
+    const runs = chosen.map(({ model }) => runsFor(pixels, model.bundle.contract.preprocessing));
+    const total = runs.reduce((sum, count) => sum + count, 0);
+    let before = 0;
     const outcomes = [];
-    for (const { id, model } of chosen) {
+    for (const [place, { id, model }] of chosen.entries()) {
+      const picture = pictures[place];
       const began = performance.now();
-      const fitted = fitToNetwork(rgba, height, width, model.bundle.contract.preprocessing);
-      const started = performance.now();
-      const probabilities = await runNetwork(model, fitted);
-      const networkMilliseconds = performance.now() - started;
-      for (const value of probabilities) {
-        if (!(value >= 0 && value <= 1)) throw new AppError('the model gave values that are no probabilities', 'Reload.');
-      }
-      outcomes.push({ id, probabilities, networkMilliseconds, milliseconds: performance.now() - began });
+      const progress = (/** @type {number} */ done) => notify('window', before + done, total);
+      const { stretched, ...segmented } = await segment(model, picture, { progress, cancelled: ended });
+      const milliseconds = performance.now() - began; // the guard is no part of the mask's time
+      const verdict = () => verdictOn(model, picture, stretched);
+      const guard = source instanceof ImageBitmap ? heldVerdict(id, verdict) : verdict();
+      outcomes.push({ id, ...segmented, milliseconds, guard });
+      before += runs[place];
     }
     present = { width, height, outcomes };
     const decision = decideAll(threshold, true);
@@ -93,8 +114,35 @@ async function close(id) {
   const model = models.get(id);
   models.delete(id);
   shown.delete(id);
+  verdicts.delete(id);
   if (present) present = { ...present, outcomes: present.outcomes.filter((outcome) => outcome.id !== id) };
   await model?.session.release();
+}
+
+/**
+ * @param {import('./models.js').Model} model
+ * @param {import('../core/window.js').Picture} picture
+ * @param {Uint8Array | null} stretched the picture at the network's size, where that was made already
+ * @returns {GuardVerdict | null}
+ */
+function verdictOn({ bundle: { contract, guard } }, { rgba, height, width }, stretched) {
+  const { preprocessing } = contract;
+  return guard && judge(guard, stretched ?? fitToNetwork(rgba, height, width, preprocessing), preprocessing);
+}
+
+/**
+ * A verdict on a camera's frame, of which not each one is judged.
+ * @param {string} id
+ * @param {() => GuardVerdict | null} judged
+ */
+function heldVerdict(id, judged) {
+  const now = performance.now();
+  const last = verdicts.get(id);
+  if (last && now < last.until) return last.verdict;
+  const verdict = judged();
+  const took = performance.now() - now;
+  verdicts.set(id, { until: now + Math.max(VERDICT_HOLDS.least, VERDICT_HOLDS.times * took), verdict });
+  return verdict;
 }
 
 /**
@@ -107,15 +155,13 @@ function decideAll(threshold, timed) {
   const { width, height, outcomes } = present;
   const answers = outcomes.map((outcome) => {
     const { contract } = requirePassed(models.get(outcome.id)).bundle;
-    const [, classes, size] = contract.output.shape;
     const began = performance.now();
-    const limit = threshold ?? contract.threshold;
-    const labels = maskInOriginalSize(outcome.probabilities, classes, size, height, width, limit);
+    const labels = outcome.labels(threshold ?? contract.threshold);
     if (timed) outcome.milliseconds += performance.now() - began;
     shown.set(outcome.id, labels);
-    const { id, networkMilliseconds, milliseconds } = outcome;
+    const { id, windows, networkMilliseconds, milliseconds, guard } = outcome;
     const areas = countLabels(labels, contract.classes.length + 1).slice(1);
-    return { id, areas, networkMilliseconds, milliseconds, ...paintLabels(labels, height, width, contract.classes) };
+    return { id, areas, windows, networkMilliseconds, milliseconds, guard, ...paintLabels(labels, height, width, contract.classes) };
   });
   const [first, second] = outcomes.map(({ id }) => /** @type {Uint8Array} */ (shown.get(id)));
   return { width, height, answers, between: second ? compareMasks(first, second) : null };
@@ -131,15 +177,21 @@ let queue = Promise.resolve();
 
 self.addEventListener('message', (/** @type {MessageEvent} */ { data }) => {
   const { request, kind, ...message } = data;
+  if (kind === 'cancel') {
+    cancelled.add(request); // not queued: it is about what runs now, or waits
+    return;
+  }
   /** @type {Notify} */
   const notify = (step, done, total, bitmap) =>
     self.postMessage({ request, progress: { step, done, total, bitmap } }, { transfer: bitmap ? [bitmap] : [] });
   queue = queue.then(async () => {
     try {
-      const { value, transfer = [] } = await HANDLERS[kind](message, notify);
+      const { value, transfer = [] } = await HANDLERS[kind](message, { notify, cancelled: () => cancelled.has(request) });
       self.postMessage({ request, value }, { transfer });
     } catch (error) {
-      self.postMessage({ request, error: messageOf(error), expected: error instanceof AppError });
+      const reason = error instanceof AppError ? error.reason : undefined;
+      self.postMessage({ request, error: messageOf(error), reason });
     }
+    cancelled.delete(request);
   });
 });

@@ -1,11 +1,12 @@
 /** Models: opened, self-tested on the golden inputs, and only then allowed to look at pictures. */
 
+import { probabilitiesOfAnswer } from '../core/answer.js';
 import { openBundle } from '../core/bundle.js';
 import { within } from '../core/deadline.js';
 import { AppError, messageOf } from '../core/errors.js';
 import { normalise } from '../core/imaging.js';
-import { breaches, compare } from '../core/parity.js';
-import { createSession, hasWebGpu } from './runtime.js';
+import { compare, selfTestBreaches } from '../core/parity.js';
+import { createSession, hasWebGpu, loadRuntime } from './runtime.js';
 
 /**
  * @typedef {import('./runtime.js').Provider} Provider
@@ -28,17 +29,18 @@ const WEBGPU_PATIENCE = 60_000;
 /**
  * Open a bundle and run its golden inputs. WebGPU that fails to load, does not answer, or answers otherwise than the
  * reference, gives way to WebAssembly; what fails there too is not let through.
- * @param {(name: string) => Promise<Uint8Array>} read
+ * @param {import('../core/bundle.js').Source} source
  * @param {'auto' | Provider} wanted
- * @param {string} base URL of the folder `ort/`
+ * @param {import('./runtime.js').Place} place where the runtime comes from
  * @param {Notify} notify
  * @returns {Promise<Model>} whose self-test may have failed
  */
-export async function openModel(read, wanted, base, notify) {
-  const bundle = await openBundle(read);
+export async function openModel(source, wanted, place, notify) {
   /** @type {string[]} */
   const notes = [];
   const gpu = wanted !== 'wasm' && (await hasWebGpu());
+  loadRuntime(gpu ? 'webgpu' : 'wasm', place).catch(() => {}); // beside the bundle; who needs it hears what went wrong
+  const bundle = await openBundle(source);
   if (wanted === 'webgpu' && !gpu) notes.push('This browser gives no WebGPU adapter; WebAssembly is used.');
   if (gpu) {
     let waiting = true;
@@ -47,7 +49,7 @@ export async function openModel(read, wanted, base, notify) {
       const heard = (...progress) => {
         if (waiting) notify(...progress);
       };
-      const attempt = tryProvider(bundle, 'webgpu', base, heard);
+      const attempt = tryProvider(bundle, 'webgpu', place, heard);
       const model = await within(attempt, WEBGPU_PATIENCE, (late) => late.session.release());
       if (model.selfTest.passed) return model;
       notes.push(`WebGPU answers otherwise than the reference (${model.selfTest.breaches[0]}); WebAssembly is used.`);
@@ -58,7 +60,7 @@ export async function openModel(read, wanted, base, notify) {
       waiting = false;
     }
   }
-  const model = await tryProvider(bundle, 'wasm', base, notify);
+  const model = await tryProvider(bundle, 'wasm', place, notify);
   model.selfTest.notes.push(...notes);
   return model;
 }
@@ -66,56 +68,66 @@ export async function openModel(read, wanted, base, notify) {
 /**
  * @param {import('../core/bundle.js').Bundle} bundle
  * @param {Provider} provider
- * @param {string} base
+ * @param {import('./runtime.js').Place} place
  * @param {Notify} notify
  * @returns {Promise<Model>}
  */
-async function tryProvider(bundle, provider, base, notify) {
+async function tryProvider(bundle, provider, place, notify) {
+  await loadRuntime(provider, place);
   notify('starting', 0, 0);
-  const session = await createSession(bundle.artifact, bundle.contract, provider, base);
+  const session = await createSession(bundle.artifact, bundle.contract, provider, place);
   const { contract, golden, gate } = bundle;
   /** @type {GoldenFigures[]} */
   const images = [];
   for (const [index, entry] of golden.entries()) {
     notify('self-test', index, golden.length);
     const began = performance.now();
-    const edge = await runNetwork({ bundle, session }, entry.image);
+    const edge = await runNetwork({ bundle, session }, entry.image, entry.name);
     const milliseconds = performance.now() - began;
     const figures = compare(entry.name, entry.logits, edge, contract.output.shape[1], contract.threshold);
     images.push({ ...figures, milliseconds });
   }
-  const found = images.flatMap((figures) => breaches(gate, figures));
+  const found = selfTestBreaches(gate, images);
   const { threads, version, files } = session;
-  const passed = found.length === 0 && images.length > 0;
+  const passed = found.length === 0;
   return { bundle, session, selfTest: { passed, provider, threads, version, files, images, breaches: found, notes: [] } };
 }
 
 /**
+ * The one way to an answer, for self-tests, pictures, windows and the camera: what can be no mask does not come back.
  * @param {Pick<Model, 'bundle' | 'session'>} model
- * @param {Uint8Array} fitted size x size x channels
- * @returns {Promise<Float32Array>} probabilities, classes x size x size
+ * @param {Uint8Array} fitted height x width x channels
+ * @param {string} picture its name, for errors
+ * @returns {Promise<Float32Array>} probabilities, outputs x height x width
+ * @throws {AppError} the artifact failed on it
  */
-export async function runNetwork({ bundle, session }, fitted) {
+export async function runNetwork({ bundle, session }, fitted, picture) {
   const { contract } = bundle;
-  return session.run(inputOf(fitted, contract));
+  let answer;
+  try {
+    answer = await session.run(inputOf(fitted, contract));
+  } catch (error) {
+    throw new AppError(`${picture}: the artifact failed while running (${messageOf(error).split('\n')[0].slice(0, 200)})`, 'Reload the page.');
+  }
+  return probabilitiesOfAnswer(answer, contract.output.shape, picture);
 }
 
 /**
  * The artifact's input from a fitted picture, in the dtype and layout of the contract.
- * @param {Uint8Array} fitted size x size x channels
+ * @param {Uint8Array} fitted height x width x channels
  * @param {import('../core/contract.js').Contract} contract
  * @returns {Float32Array | Uint8Array}
  */
 export function inputOf(fitted, contract) {
   const { input, preprocessing } = contract;
-  const { size, channels } = preprocessing;
+  const { height, width, channels } = preprocessing;
   const planar = input.layout !== 'NHWC';
   if (input.normalised_inside) {
-    const levels = planar ? toPlanes(fitted, channels, size * size) : fitted;
+    const levels = planar ? toPlanes(fitted, channels, height * width) : fitted;
     return input.dtype === 'uint8' ? levels : Float32Array.from(levels);
   }
   const planes = normalise(fitted, preprocessing);
-  return planar ? planes : toPixels(planes, channels, size * size);
+  return planar ? planes : toPixels(planes, channels, height * width);
 }
 
 /**

@@ -2,30 +2,98 @@
 
 import { AppError } from '../core/errors.js';
 import { outline, outlineThickness } from '../core/imaging.js';
+import { requireOpenable } from '../core/kinds.js';
+import { upright } from '../core/orientation.js';
+import { pixelsOf } from '../core/raster.js';
+import { isPng, readPng } from '../core/unpng.js';
+import { isWebp, takeOrientation } from '../core/webp.js';
 
 export const MINIMUM_SIDE = 8;
 const MAXIMUM_PIXELS = 50_000_000;
-
-/** @typedef {{ rgba: Uint8ClampedArray, width: number, height: number, bitmap: ImageBitmap }} Picture */
+const HEAD = 512; // bytes that tell what a file is
 
 /**
- * Decode a file, or take a camera's frame: upright, colours as stored.
+ * A picture, upright, colours as stored. What its levels are is a matter of the network where the file is deeper than 8
+ * bits: `under` gives them, RGBA without transparency.
+ * @typedef {import('../core/intensity.js').Intensity} Intensity
+ * @typedef {{ width: number, height: number, under: (intensity: Intensity) => Uint8ClampedArray<ArrayBuffer> }} Pixels
+ */
+
+/**
+ * Decode a file, or take a camera's frame.
  * @param {Blob | ImageBitmap} source
  * @param {string} name for errors
- * @returns {Promise<Picture>}
+ * @returns {Promise<Pixels>}
+ * @throws {AppError} a file that is none, or of a kind that cannot be shown as it is stored
  */
 export async function readPicture(source, name) {
-  const bitmap = source instanceof ImageBitmap ? source : await decode(source, name);
-  const { width, height } = bitmap;
+  if (source instanceof ImageBitmap) return drawn(source, name);
+  if (source.size === 0) throw new AppError(`${name} is empty (0 bytes)`, 'Copy it again.');
+  const head = new Uint8Array(await source.slice(0, HEAD).arrayBuffer());
+  requireOpenable(head, name);
+  if (isPng(head)) return png(source, name);
+  if (!isWebp(head)) return drawn(await decode(source, name), name);
+  const bytes = new Uint8Array(await source.arrayBuffer());
+  const orientation = takeOrientation(bytes);
+  return drawn(await decode(new Blob([bytes]), name), name, orientation);
+}
+
+/**
+ * The picture for the screen, made of the very levels that are segmented: the browser's own bitmap of a file keeps its
+ * orientation beside its pixels, and a canvas with a "bitmaprenderer" does not turn it.
+ * @param {Uint8ClampedArray<ArrayBuffer>} rgba
+ * @param {Pixels} pixels
+ */
+export function bitmapFor(rgba, { width, height }) {
+  return createImageBitmap(new ImageData(rgba, width, height));
+}
+
+/**
+ * @param {number} width
+ * @param {number} height
+ * @param {string} name
+ */
+function requireSize(width, height, name) {
   if (Math.min(width, height) < MINIMUM_SIDE) {
     throw new AppError(`${name} is ${width} x ${height} pixels`, `Pictures need at least ${MINIMUM_SIDE} on each side.`);
   }
   if (width * height > MAXIMUM_PIXELS) {
     throw new AppError(`${name} has ${Math.round((width * height) / 1e6)} million pixels`, 'Use a smaller picture.');
   }
+}
+
+/**
+ * @param {Blob} blob
+ * @param {string} name
+ * @returns {Promise<Pixels>}
+ */
+async function png(blob, name) {
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  const raster = await readPng(bytes, name, (width, height) => requireSize(width, height, name));
+  return pixelsOf(raster);
+}
+
+/**
+ * @param {ImageBitmap} bitmap used up
+ * @param {string} name
+ * @param {number} orientation that the browser has not undone
+ * @returns {Pixels}
+ */
+function drawn(bitmap, name, orientation = 1) {
+  const { width, height } = bitmap;
+  requireSize(width, height, name);
   const context = contextOf(width, height);
   context.drawImage(bitmap, 0, 0);
-  return { rgba: context.getImageData(0, 0, width, height).data, width, height, bitmap };
+  bitmap.close();
+  const rgba = context.getImageData(0, 0, width, height).data;
+  for (let at = 3; at < rgba.length; at += 4) {
+    if (rgba[at] !== 255) {
+      // The canvas has multiplied its colours: what they were is lost.
+      throw new AppError(`${name} has transparent parts, whose colours browsers change`, 'Save it as PNG.', 'transparent');
+    }
+  }
+  const shown = upright({ width, height, channels: 4, values: rgba }, orientation);
+  return { width: shown.width, height: shown.height, under: () => shown.values };
 }
 
 /**
@@ -33,7 +101,6 @@ export async function readPicture(source, name) {
  * @param {string} name
  */
 async function decode(blob, name) {
-  if (blob.size === 0) throw new AppError(`${name} is empty (0 bytes)`, 'Copy it again.');
   try {
     // The reference reads the stored values, so no colour profile is applied; orientation is.
     return await createImageBitmap(blob, { colorSpaceConversion: 'none', imageOrientation: 'from-image' });

@@ -2,16 +2,19 @@
 
 import { within } from '../core/deadline.js';
 import { AppError, messageOf } from '../core/errors.js';
+import { PACKED, unpack } from '../core/gzip.js';
+import { download, fetched, notDownloaded } from './download.js';
 
 /**
  * @typedef {'webgpu' | 'wasm'} Provider
  * @typedef {typeof import('onnxruntime-web')} Ort
+ * @typedef {{ base: string, tally: import('./download.js').Tally }} Place URL of the folder `ort/`, and who counts what comes from it
  * @typedef {{
  *   provider: Provider,
  *   threads: number,
  *   version: string,
  *   files: string[],
- *   run: (input: Float32Array | Uint8Array) => Promise<Float32Array>,
+ *   run: (input: Float32Array | Uint8Array) => Promise<import('../core/answer.js').Answer>,
  *   release: () => Promise<void>,
  * }} Session
  */
@@ -19,11 +22,23 @@ import { AppError, messageOf } from '../core/errors.js';
 const MAXIMUM_THREADS = 8;
 const ADAPTER_PATIENCE = 10_000;
 
-/** The files of each build, below `ort/`; the page keeps those that it used for offline use. */
-const FILES = {
-  wasm: ['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'],
-  webgpu: ['ort.webgpu.min.mjs', 'ort-wasm-simd-threaded.asyncify.mjs', 'ort-wasm-simd-threaded.asyncify.wasm'],
+/** The files of each build, below `ort/`. */
+const BUILDS = {
+  wasm: { module: 'ort.wasm.min.mjs', loader: 'ort-wasm-simd-threaded.mjs', binary: 'ort-wasm-simd-threaded.wasm' },
+  webgpu: { module: 'ort.webgpu.min.mjs', loader: 'ort-wasm-simd-threaded.asyncify.mjs', binary: 'ort-wasm-simd-threaded.asyncify.wasm' },
 };
+
+/** How large each binary is, packed and unpacked; the build writes it (plugins/offline.js). */
+const SIZES = 'sizes.json';
+
+/**
+ * What the page keeps for offline use.
+ * @param {Provider} provider
+ */
+function filesOf(provider) {
+  const { module, loader, binary } = BUILDS[provider];
+  return [SIZES, module, loader, binary + PACKED];
+}
 
 /** @type {Map<Provider, Promise<Ort>>} */
 const loaded = new Map();
@@ -49,14 +64,15 @@ export function threadCount() {
 }
 
 /**
+ * The runtime, fetched once.
  * @param {Provider} provider
- * @param {string} base URL of the folder `ort/`
+ * @param {Place} place
  * @returns {Promise<Ort>}
  */
-function loadRuntime(provider, base) {
+export function loadRuntime(provider, place) {
   let runtime = loaded.get(provider);
   if (!runtime) {
-    runtime = importRuntime(provider, base);
+    runtime = importRuntime(provider, place);
     runtime.catch(() => loaded.delete(provider)); // a failed download may be tried again
     loaded.set(provider, runtime);
   }
@@ -65,13 +81,20 @@ function loadRuntime(provider, base) {
 
 /**
  * @param {Provider} provider
- * @param {string} base
+ * @param {Place} place
  * @returns {Promise<Ort>}
  */
-async function importRuntime(provider, base) {
-  const ort = await import(/* @vite-ignore */ new URL(FILES[provider][0], base).href);
+async function importRuntime(provider, { base, tally }) {
+  const { module, loader, binary } = BUILDS[provider];
+  const { [binary]: size } = await (await fetched(new URL(SIZES, base).href, SIZES)).json();
+  tally.expect(size.packed);
+  const packed = await download(new URL(binary + PACKED, base).href, binary, size.packed, tally);
+  const ort = await import(/* @vite-ignore */ new URL(module, base).href).catch((error) => {
+    throw notDownloaded(module, messageOf(error));
+  });
   ort.env.logLevel = 'fatal';
-  ort.env.wasm.wasmPaths = base;
+  ort.env.wasm.wasmPaths = { mjs: new URL(loader, base).href };
+  ort.env.wasm.wasmBinary = await unpack(packed, binary, size.unpacked);
   ort.env.wasm.numThreads = threadCount();
   return ort;
 }
@@ -81,11 +104,11 @@ async function importRuntime(provider, base) {
  * @param {Uint8Array} artifact
  * @param {import('../core/contract.js').Contract} contract
  * @param {Provider} provider
- * @param {string} base URL of the folder `ort/`
+ * @param {Place} place
  * @returns {Promise<Session>}
  */
-export async function createSession(artifact, contract, provider, base) {
-  const ort = await loadRuntime(provider, base);
+export async function createSession(artifact, contract, provider, place) {
+  const ort = await loadRuntime(provider, place);
   const { input, output, preprocessing } = contract;
   /** @type {import('onnxruntime-web').InferenceSession} */
   let session;
@@ -102,26 +125,23 @@ export async function createSession(artifact, contract, provider, base) {
   if (String(names) !== String([input.name, output.name])) {
     throw new AppError(`the model has the tensors ${names.join(', ')}, the contract says otherwise`, 'Export it again.');
   }
-  const { size, channels } = preprocessing;
-  const shape = input.layout === 'NHWC' ? [1, size, size, channels] : [1, channels, size, size];
-  const count = output.shape.reduce((product, side) => product * side, 1);
+  const { height, width, channels } = preprocessing;
+  const shape = input.layout === 'NHWC' ? [1, height, width, channels] : [1, channels, height, width];
   return {
     provider,
     threads: provider === 'wasm' ? threadCount() : 1,
     version: ort.env.versions?.web ?? ort.env.versions?.common ?? 'unknown',
-    files: FILES[provider],
+    files: filesOf(provider),
     run: async (values) => {
       const type = input.dtype === 'uint8' ? 'uint8' : 'float32';
       const tensor = new ort.Tensor(/** @type {any} */ (type), values, shape);
       const results = await session.run({ [input.name]: tensor });
       const found = results[output.name];
       const data = await found.getData();
-      if (!(data instanceof Float32Array) || data.length !== count) {
-        throw new AppError(`the model gives ${found.type} ${found.dims}, the contract says otherwise`, 'Export it again.');
-      }
-      const copy = data.slice(); // what WebAssembly memory holds is overwritten by the next run
+      // What WebAssembly memory holds is overwritten by the next run.
+      const answer = { values: data instanceof Float32Array ? data.slice() : data, shape: [...found.dims] };
       found.dispose();
-      return copy;
+      return answer;
     },
     release: () => session.release(),
   };

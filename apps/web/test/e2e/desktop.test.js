@@ -1,13 +1,14 @@
 /** The page on a desktop, with small networks: every way in, every control, and everything that must be refused. */
 
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
 import {
   DESKTOP, downloaded, given, openPage, openSample, paintedPixels, reportedPixels, SAMPLES, segment, startBrowser,
-  startServer, waitForBadge,
+  startServer, tooWide, violations, waitForAnnouncement, waitForBadge,
 } from './harness.js';
 
 const POLYP = 'polyp-validation_0009.jpg';
@@ -99,11 +100,23 @@ test('the threshold decides anew, from everything to nothing, and goes back', as
   };
   await at('0', (pixels) => pixels === 352 * 352);
   await at('1', (pixels) => pixels === 0);
+  await waitForAnnouncement(page, 'No object found.');
+  assert.match(await page.locator('#result').innerText(), /No object found\./);
   const lower = await at('0.3', (pixels) => pixels > 0);
   assert.ok(lower > before_);
   await page.getByRole('button', { name: /contract/ }).click();
   await page.waitForFunction((wanted) => document.querySelector('.pixels')?.textContent?.startsWith(wanted), before_.toLocaleString('en-GB'));
   assert.equal(await page.locator('#threshold-reset').isHidden(), true);
+  assert.doesNotMatch(await page.locator('#result').innerText(), /No object found/);
+});
+
+test('a threshold that was set is for that picture: the next one has the contract’s', async () => {
+  await page.getByLabel('Threshold').fill('0.9');
+  await page.getByRole('button', { name: /contract/ }).waitFor();
+  await openSample(page, WIDE);
+  assert.equal(await page.locator('#threshold-value').innerText(), '0.50');
+  assert.equal(await page.locator('#threshold-reset').isHidden(), true);
+  await openSample(page, POLYP);
 });
 
 test('a picture that is no square keeps its size; a drop and a paste are as good as a choice', async () => {
@@ -161,7 +174,8 @@ test('pictures that cannot be read are refused, and leave no mask behind', async
   for (const { says, ...file } of files) {
     await openSample(page, POLYP);
     await page.locator('#file').setInputFiles(file);
-    await page.getByText(says).waitFor();
+    await page.locator('#message').getByText(says).waitFor();
+    await waitForAnnouncement(page, await page.locator('#message-text').innerText());
     assert.equal(await paintedPixels(page, 'fill'), 0);
     assert.equal(await page.locator('.figure-row').count(), 0);
     await page.getByRole('button', { name: 'Dismiss' }).click();
@@ -177,6 +191,11 @@ test('two precisions are compared side by side', async () => {
   await page.getByRole('button', { name: 'Mask of Small, float16 weights as PNG' }).waitFor();
   const [first, second] = await page.locator('.pane').evaluateAll((panes) => panes.map((pane) => pane.getBoundingClientRect().top));
   assert.equal(first, second);
+  await waitForAnnouncement(page, 'Small, float32: Polyp ');
+  await page.setViewportSize({ width: 1440, height: 900 });
+  assert.deepEqual(await tooWide(page), []);
+  assert.deepEqual(await violations(page), []);
+  await page.setViewportSize(DESKTOP.viewport);
   await page.getByLabel('Compare with').selectOption({ label: 'Nothing' });
   await page.waitForFunction(() => document.querySelectorAll('.pane').length === 1);
 });
@@ -185,12 +204,27 @@ test('several classes have a colour and an area each, and no threshold', async (
   await page.getByLabel('Network').selectOption({ label: 'Classes, float32' });
   await waitForBadge(page, 'passed');
   await openSample(page, POLYP);
+  await page.locator('.figure-row').nth(1).waitFor(); // the network before showed this very picture
   assert.equal(await page.locator('.figure-row').count(), 2);
-  assert.match((await page.locator('#about-list').textContent()) ?? '', /96 x 96, grey/);
+  const about = (await page.locator('#about-list').textContent()) ?? '';
+  assert.match(about, /96 x 96, grey/);
+  assert.match(about, /Trained onSunnybrook Cardiac Data/, 'by its name, not by that of a folder');
   assert.equal(await page.getByLabel('Threshold').isDisabled(), true);
   assert.match(await page.locator('#threshold-note').innerText(), /most probable/);
   const swatches = await page.locator('.swatch').evaluateAll((found) => found.map((swatch) => getComputedStyle(swatch).backgroundColor));
   assert.deepEqual(swatches, ['rgb(0, 200, 120)', 'rgb(240, 160, 0)']);
+});
+
+test('samples are those of the network; one of another kind is called that, and its own network is offered', async () => {
+  const groups = await page.locator('#samples section').evaluateAll((found) => found.map((group) => group.getAttribute('aria-label')));
+  assert.deepEqual(groups, ['Samples for Classes', 'Of other kinds']);
+  const own = await page.locator('#samples section').first().locator('button').evaluateAll((found) => found.map((opener) => /** @type {HTMLElement} */ (opener).dataset.sample));
+  assert.ok(own.length > 0 && own.every((file) => file?.startsWith('cardiac-')), String(own));
+  assert.match(await page.locator('#samples-note').innerText(), /^Polyp 9 is no picture for Classes/);
+  await page.getByRole('button', { name: 'Use Small, float32' }).click();
+  await waitForBadge(page, 'passed');
+  assert.equal(await page.locator('#samples-note').isHidden(), true);
+  assert.equal(await page.locator('#samples section').first().getAttribute('aria-label'), 'Samples for Small');
 });
 
 for (const [label, kind, says] of /** @type {[string, string, RegExp][]} */ ([
@@ -237,6 +271,33 @@ test('a bundle opened by hand from its folder is tested and used like any other'
   await waitForBadge(page, 'passed');
 });
 
+for (const [what, says, change] of /** @type {[string, RegExp, (folder: string) => void][]} */ ([
+  ['with a file that its contract does not name', /holds notes\.txt, which its contract does not name/, (folder) => {
+    writeFileSync(path.join(folder, 'notes.txt'), 'mine');
+  }],
+  ['that did not pass its gate', /did not pass its parity gate/, (folder) => {
+    const file = path.join(folder, 'contract.json');
+    const values = JSON.parse(readFileSync(file, 'utf-8'));
+    writeFileSync(file, JSON.stringify({ ...values, parity: { ...values.parity, passed: false } }));
+  }],
+])) {
+  test(`a folder ${what} is refused`, async () => {
+    const parent = mkdtempSync(path.join(tmpdir(), 's2m-edge-folder-'));
+    try {
+      const folder = path.join(parent, 'changed');
+      cpSync(bundles.float16, folder, { recursive: true });
+      change(folder);
+      await page.locator('#bundle-folder').setInputFiles(folder);
+      await page.locator('#refusal').getByText(says).waitFor();
+      await waitForBadge(page, 'failed');
+    } finally {
+      rmSync(parent, { recursive: true });
+      await page.getByLabel('Network').selectOption({ label: 'Small, float32' });
+      await waitForBadge(page, 'passed');
+    }
+  });
+}
+
 test('the keyboard reaches a result, and what is shown is announced', async () => {
   await page.reload();
   await waitForBadge(page, 'passed');
@@ -245,7 +306,8 @@ test('the keyboard reaches a result, and what is shown is announced', async () =
   await page.locator('#samples button').first().focus();
   await page.keyboard.press('Enter');
   await page.locator(`.view[aria-label^="${POLYP} with the mask"]`).waitFor();
-  assert.match(await page.locator('#announcer').innerText(), /Polyp \d+\.\d %, [\d,]+ pixels/);
+  await waitForAnnouncement(page, 'Polyp ');
+  assert.match((await page.locator('#announcer').textContent()) ?? '', /^Polyp \d+\.\d %, [\d,]+ pixels/);
   const unnamed = await page.evaluate(() =>
     [...document.querySelectorAll('button, input, select, a')]
       .filter((found) => /** @type {HTMLElement} */ (found).checkVisibility())

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -103,9 +103,9 @@ export async function openPage(window_, url) {
 }
 
 /**
- * Wait for the badge to say how the self-test ended.
+ * Wait for the badge to say how the self-test ended, or why there was none.
  * @param {import('playwright-core').Page} page
- * @param {'passed' | 'failed'} state
+ * @param {'passed' | 'failed' | 'absent'} state
  */
 export async function waitForBadge(page, state) {
   await page.locator('#badge:not([data-state=waiting])').waitFor();
@@ -160,6 +160,57 @@ export async function paintedPixels(page, layer) {
 export async function reportedPixels(page) {
   const text = await page.locator('.figure-row .pixels').first().innerText();
   return Number(text.split(' of ')[0].replaceAll(',', ''));
+}
+
+/**
+ * What axe finds against WCAG 2.2, levels A and AA, and its own good practice.
+ * @param {import('playwright-core').Page} page
+ * @returns {Promise<string[]>} rule and element of each violation
+ */
+export async function violations(page) {
+  await page.evaluate(readFileSync(fileURLToPath(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url)), 'utf-8'));
+  return page.evaluate(async () => {
+    const { axe } = /** @type {any} */ (window);
+    for (let frame = 0; frame < 2; frame += 1) await new Promise((resolve) => requestAnimationFrame(resolve));
+    const changing = document.getAnimations().filter(({ effect }) => effect?.getTiming().iterations !== Infinity);
+    await Promise.allSettled(changing.map(({ finished }) => finished)); // colours that fade have no contrast yet
+    const { violations: found } = await axe.run(document);
+    return found.flatMap((/** @type {any} */ { id, nodes }) => nodes.map((/** @type {any} */ { target }) => `${id} ${target}`));
+  });
+}
+
+/**
+ * What is wider than the window: the page itself, or an element outside of what scrolls sideways.
+ * @param {import('playwright-core').Page} page
+ * @returns {Promise<string[]>}
+ */
+export async function tooWide(page) {
+  return page.evaluate(() => {
+    const { clientWidth, scrollWidth } = document.documentElement;
+    const scrolls = (/** @type {Element | null} */ found) => {
+      for (let outer = found?.parentElement; outer; outer = outer.parentElement) {
+        if (['auto', 'scroll', 'hidden'].includes(getComputedStyle(outer).overflowX)) return true;
+      }
+      return false;
+    };
+    const wide = [...document.querySelectorAll('body *')]
+      .filter((found) => found.checkVisibility() && !found.closest('.visually-hidden, svg') && !scrolls(found))
+      .filter((found) => {
+        const { left, right } = found.getBoundingClientRect();
+        return left < -0.5 || right > clientWidth + 0.5;
+      })
+      .map((found) => `${found.tagName} #${found.id} .${found.className}`);
+    return scrollWidth > clientWidth ? [`the page, ${scrollWidth} of ${clientWidth}`, ...wide] : wide;
+  });
+}
+
+/**
+ * Wait until the live region says something; what it says later is about something later.
+ * @param {import('playwright-core').Page} page
+ * @param {string} start of what is said
+ */
+export async function waitForAnnouncement(page, start) {
+  await page.waitForFunction((text) => document.querySelector('#announcer')?.textContent?.startsWith(text), start);
 }
 
 /**

@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { given, openPage, openSample, PHONE, startBrowser, startServer, WAIT, waitForBadge } from './harness.js';
+import {
+  given, openPage, openSample, PHONE, startBrowser, startServer, tooWide, violations, WAIT, waitForBadge,
+} from './harness.js';
 
 const bundles = JSON.parse(given('S2M_EDGE_BUNDLES'));
 
@@ -31,6 +33,7 @@ test('the live camera is segmented with a frame rate, and a frame can be kept', 
     let seen = await moved();
     for (const end = Date.now() + WAIT; !seen && Date.now() < end; seen = await moved()) await page.waitForTimeout(200);
     assert.ok(seen, 'the picture stands still');
+    assert.match((await page.locator('#about-list').textContent()) ?? '', /Live camera\d+\.\d frames per second/);
     await page.getByRole('button', { name: 'Keep this picture' }).click();
     await page.locator('.view[aria-label^="camera-"][aria-label*="with the mask"]').waitFor();
     assert.equal(await page.locator('#live').isHidden(), true);
@@ -48,7 +51,7 @@ test('a camera that is refused is explained, and pictures still work', async () 
     const { page } = await openPage(browser.window, server.url);
     await waitForBadge(page, 'passed');
     await page.getByRole('button', { name: 'Camera', exact: true }).click();
-    await page.getByText(/The camera was refused\. Allow it/).waitFor();
+    await page.locator('#message').getByText(/The camera was refused\. Allow it/).waitFor();
     assert.equal(await page.locator('#live').isHidden(), true);
     await openSample(page, 'polyp-validation_0009.jpg');
     assert.equal(await page.locator('#message').isHidden(), true);
@@ -72,8 +75,19 @@ test('everything fits, by day and at night, and can be touched', async () => {
     await openSample(page, 'polyp-validation_0009.jpg');
     await page.getByLabel('Compare with').selectOption({ index: 2 });
     await page.locator('.between').waitFor();
-    const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    assert.equal(wider, 0, 'the page scrolls sideways');
+    await page.locator('#about summary').click();
+    for (const width of [320, 360, 390, 412]) {
+      await page.setViewportSize({ width, height: 840 });
+      assert.deepEqual(await tooWide(page), [], `at ${width}`);
+    }
+    await page.setViewportSize({ width: 320, height: 840 });
+    await page.locator('#badge').click();
+    assert.deepEqual(await tooWide(page), [], 'with the figures of the self-test');
+    await page.keyboard.press('Escape');
+    for (const colorScheme of /** @type {const} */ (['dark', 'light'])) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      assert.deepEqual(await violations(page), [], colorScheme);
+    }
     const small = await page.evaluate(() =>
       [...document.querySelectorAll('button:not(.link), select, .segments span')]
         .filter((found) => /** @type {HTMLElement} */ (found).checkVisibility())

@@ -1,135 +1,190 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 
-import { openBundle, readerOfFiles } from '../../src/core/bundle.js';
-import { NOTICE } from '../../src/core/contract.js';
+import { openBundle } from '../../src/core/bundle.js';
+import { readSafetensors } from '../../src/core/safetensors.js';
+import { filesOf, given, REFUSALS } from './bundles.js';
 
-const SIZE = 32;
 const encoder = new TextEncoder();
 
 /** @param {Uint8Array} bytes */
 const hash = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
-/**
- * A safetensors file.
- * @param {Record<string, { dtype: string, shape: number[], bytes: Uint8Array }>} tensors
- * @param {Record<string, string>} metadata
- */
-function safetensors(tensors, metadata) {
-  /** @type {Record<string, any>} */
-  const header = { __metadata__: metadata };
-  let end = 0;
-  for (const [name, { dtype, shape, bytes }] of Object.entries(tensors)) {
-    header[name] = { dtype, shape, data_offsets: [end, end + bytes.length] };
-    end += bytes.length;
-  }
-  const text = encoder.encode(JSON.stringify(header));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
-  return new Uint8Array(Buffer.concat([length, text, ...Object.values(tensors).map(({ bytes }) => bytes)]));
-}
-
-/** The files of a sound little bundle, as values that a test can spoil. */
+/** The parts of a sound little bundle, as values that a test can spoil. */
 function sound() {
-  const artifact = encoder.encode('the network');
-  const image = { dtype: 'U8', shape: [SIZE, SIZE, 3], bytes: new Uint8Array(SIZE * SIZE * 3).fill(7) };
-  const logits = { dtype: 'F32', shape: [1, SIZE, SIZE], bytes: new Uint8Array(SIZE * SIZE * 4) };
-  const contract = {
-    schema_version: 1,
-    exported_at: '2026-11-24T00:00:00+00:00',
-    target: 'onnx',
-    precision: 'float32',
-    spectral: 'matmul',
-    artifact: { file: 's2mnet.onnx', bytes: artifact.length, sha256: { 's2mnet.onnx': hash(artifact) } },
-    input: { name: 'image', dtype: 'float32', layout: 'NCHW', colour: 'RGB', normalised_inside: false },
-    preprocessing: {
-      size: SIZE, channels: 3, scale: 1 / 255, mean: [0, 0, 0], standard_deviation: [1, 1, 1], fit: 'stretch',
-    },
-    output: { name: 'probabilities', shape: [1, 1, SIZE, SIZE], activation: 'sigmoid' },
-    postprocessing: { resize: '', threshold: 0.5 },
-    classes: [{ name: 'polyp', colour: [0, 200, 120] }],
-    checkpoint: { file: 'a.safetensors', sha256: 'a'.repeat(64), provenance: {} },
-    tools: {},
-    intended_use: 'research',
-    notice: NOTICE,
-  };
-  const parity = { passed: true, gate: { probability_error: 1e-4, mask_agreement: 0.9999, mask_dice: null } };
-  const golden = {
-    tensors: { 'image.0': image, 'logits.0': logits },
-    metadata: { count: '1', 'name.0': 'first.jpg', checkpoint_sha256: 'a'.repeat(64) },
-  };
-  return { contract, parity, golden, artifact };
+  const files = filesOf(path.join(REFUSALS, 'sound'));
+  return { files, contract: JSON.parse(String(files.get('contract.json'))) };
 }
 
-/** @param {ReturnType<typeof sound>} parts */
-function open({ contract, parity, golden, artifact }) {
-  /** @type {Record<string, Uint8Array>} */
-  const files = {
-    'contract.json': encoder.encode(JSON.stringify(contract)),
-    'parity.json': encoder.encode(JSON.stringify(parity)),
-    'golden.safetensors': safetensors(golden.tensors, golden.metadata),
-    's2mnet.onnx': artifact,
-  };
-  return openBundle(async (name) => files[name]);
+/** @param {ReturnType<typeof sound>} parts @param {string[]} [targets] */
+function open({ files, contract }, targets) {
+  return openBundle(given(new Map([...files, ['contract.json', Buffer.from(JSON.stringify(contract))]])), targets);
 }
 
 test('a sound bundle opens with its contract, golden inputs, gate and artifact', async () => {
   const bundle = await open(sound());
-  assert.equal(bundle.contract.preprocessing.size, SIZE);
+  assert.equal(bundle.contract.preprocessing.height, 12);
+  assert.equal(bundle.contract.preprocessing.width, 16);
+  assert.equal(bundle.contract.network.architecture, 'none');
   assert.equal(bundle.golden.length, 1);
-  assert.equal(bundle.golden[0].name, 'first.jpg');
-  assert.equal(bundle.golden[0].image[0], 7);
-  assert.deepEqual(bundle.gate, { probability_error: 1e-4, mask_agreement: 0.9999, mask_dice: null });
+  assert.equal(bundle.golden[0].name, 'golden-0');
+  assert.equal(bundle.golden[0].image.length, 12 * 16 * 3);
+  assert.deepEqual(bundle.gate, {
+    probability_error: 1e-4, mean_probability_error: null, mask_agreement: 0.9999, mask_dice: null,
+  });
+  assert.equal(new TextDecoder().decode(bundle.artifact), 'no runtime opens this\n');
 });
 
-/** @type {[string, RegExp, (parts: any) => void][]} */
+/**
+ * A bundle with a guard, hashed as it is.
+ * @param {Uint8Array} guard
+ */
+function withGuard(guard) {
+  const parts = sound();
+  parts.files.set('guard.safetensors', Buffer.from(guard));
+  parts.contract.files['guard.safetensors'] = hash(guard);
+  return parts;
+}
+
+/** @param {string} name */
+const guardFile = (name) => readFileSync(new URL(`../../../vectors/guard-${name}.safetensors`, import.meta.url));
+
+test('a guard comes with the bundle, where there is one', async () => {
+  assert.equal((await open(sound())).guard, null);
+  const { guard } = await open(withGuard(guardFile('colour')));
+  assert.equal(guard?.channels, 3);
+  assert.ok(guard.threshold > 0);
+});
+
+test('a guard that is damaged, or about other pictures, refuses the bundle', async () => {
+  const whole = guardFile('colour');
+  await assert.rejects(open(withGuard(whole.subarray(0, whole.length - 4))), { reason: 'damaged', message: /guard\.safetensors is damaged/ });
+  await assert.rejects(open(withGuard(guardFile('grey'))), { reason: 'damaged', message: /pictures of "1" channels, the network about 3/ });
+  const changed = withGuard(whole);
+  changed.files.get('guard.safetensors')?.fill(0, whole.length - 4);
+  await assert.rejects(open(changed), { reason: 'hash-differs' });
+});
+
+test('a guard that the contract does not name is a foreign file', async () => {
+  const parts = sound();
+  parts.files.set('guard.safetensors', guardFile('colour'));
+  await assert.rejects(open(parts), { reason: 'extra-file' });
+});
+
+test('a network that slides says how', async () => {
+  const { contract } = await openBundle(given(filesOf(path.join(REFUSALS, 'window'))));
+  assert.deepEqual(
+    { overlap: contract.preprocessing.window?.overlap, sigma: contract.preprocessing.window?.sigma },
+    { overlap: 0.5, sigma: 0.125 },
+  );
+});
+
+test('a network without a spectral filter opens', async () => {
+  const parts = sound();
+  parts.contract.spectral = 'none';
+  assert.equal((await open(parts)).contract.spectral, 'none');
+});
+
+test('a bundle of another target is refused, and that is a matter of what this app can run', async () => {
+  const parts = sound();
+  parts.contract.target = 'coreml';
+  await assert.rejects(open(parts), /target coreml; this app runs onnx bundles\. Export one/);
+  assert.equal((await open(parts, ['coreml'])).contract.target, 'coreml');
+});
+
+/** Faults of which apps/vectors has none. @type {[string, RegExp, string, (parts: ReturnType<typeof sound>) => void][]} */
 const HARMS = [
-  ['an artifact with one other bit', /s2mnet\.onnx .* SHA-256 differs/, (parts) => { parts.artifact[0] ^= 1; }],
-  ['a contract of a newer version', /newer than this app reads/, (parts) => { parts.contract.schema_version = 2; }],
-  ['a contract without its notice', /damaged at notice/, (parts) => { parts.contract.notice = ''; }],
-  ['a contract that crops instead of stretching', /damaged at preprocessing\/fit/, (parts) => {
-    parts.contract.preprocessing.fit = 'crop';
+  ['one size for both sides', /damaged at preprocessing \(lacks height\)/, 'damaged', ({ contract }) => {
+    contract.preprocessing.size = 12;
+    delete contract.preprocessing.height;
   }],
-  ['an artifact outside the bundle', /damaged at artifact\/file/, (parts) => {
-    parts.contract.artifact.file = '../s2mnet.onnx';
+  ['a foreign entry deep inside', /damaged at classes\/0\/link/, 'damaged', ({ contract }) => { contract.classes[0].link = 'x'; }],
+  ['a name of an object’s own property', /damaged at constructor/, 'damaged', ({ contract }) => { contract.constructor = 1; }],
+  ['a hash that is none', /damaged at files\/parity\.json/, 'damaged', ({ contract }) => { contract.files['parity.json'] = 'a'; }],
+  ['a line feed behind a name', /damaged at network\/name/, 'damaged', ({ contract }) => { contract.network.name = 'a\n'; }],
+  ['true for a number', /damaged at postprocessing\/threshold/, 'damaged', ({ contract }) => { contract.postprocessing.threshold = true; }],
+  ['more pictures with the object than pictures', /damaged at parity\/images_with_foreground/, 'damaged', ({ contract }) => {
+    contract.parity.images_with_foreground = 2;
   }],
-  ['a bundle of another target', /target coreml; this app runs onnx/, (parts) => { parts.contract.target = 'coreml'; }],
-  ['classes that do not fit the output', /damaged at classes/, (parts) => {
-    parts.contract.output.shape = [1, 4, SIZE, SIZE];
+  ['a window of a network that is stretched', /damaged at preprocessing\/window/, 'damaged', ({ contract }) => {
+    contract.preprocessing.window = { overlap: 0.5, blending: 'gaussian', sigma: 0.125, padding: 'black', scale: 1 };
   }],
-  ['a report that did not pass', /did not pass its parity gate/, (parts) => { parts.parity.passed = false; }],
-  ['a report without a gate', /states no gate/, (parts) => { parts.parity.gate = {}; }],
-  ['a gate that nothing could breach', /states no gate/, (parts) => { parts.parity.gate.probability_error = 1e9; }],
-  ['golden outputs of another network', /of another checkpoint/, (parts) => {
-    parts.golden.metadata.checkpoint_sha256 = 'b'.repeat(64);
+  ['a gate that promises nothing', /states no gate/, 'damaged', ({ contract }) => { contract.parity.gate = { mask_dice: null }; }],
+  ['a promise that is not measured here', /limits hausdorff.*Update the app/, 'damaged', ({ contract }) => {
+    contract.parity.gate.hausdorff = 0.5;
   }],
-  ['no golden outputs', /no golden outputs/, (parts) => { parts.golden.metadata.count = '0'; }],
-  ['golden outputs of another size', /does not fit the contract/, (parts) => {
-    parts.golden.tensors['logits.0'].shape = [SIZE, SIZE, 1];
+  ['a contract of two megabytes', /longer than 1048576 bytes/, 'too-large', ({ contract }) => {
+    contract.checkpoint.provenance.note = 'x'.repeat(2 ** 21);
+  }],
+  ['a file in a folder that nobody named', /holds more\/notes\.txt/, 'extra-file', ({ files }) => {
+    files.set('more/notes.txt', Buffer.from('mine'));
   }],
 ];
 
-for (const [name, reason, harm] of HARMS) {
+for (const [name, message, reason, harm] of HARMS) {
   test(`${name} is refused`, async () => {
     const parts = sound();
     harm(parts);
-    await assert.rejects(open(parts), reason);
+    await assert.rejects(open(parts), { message, reason });
   });
 }
 
-test('every cut through the golden file is refused', async () => {
-  const parts = sound();
-  const whole = safetensors(parts.golden.tensors, parts.golden.metadata);
-  const { readSafetensors } = await import('../../src/core/safetensors.js');
-  assert.equal(readSafetensors(whole, 'g').tensors.size, 2);
+test('every cut through the golden file is refused, hashed or not', async () => {
+  const whole = new Uint8Array(/** @type {Buffer} */ (sound().files.get('golden.safetensors')));
+  assert.equal(readSafetensors(whole, 'g').tensors.size, 3);
   for (const kept of [0, 7, 8, 20, 100, 1000, whole.length - 1]) {
     assert.throws(() => readSafetensors(whole.subarray(0, kept), 'g'), /g is damaged/);
+    const parts = sound();
+    const cut = Buffer.from(whole.subarray(0, kept));
+    parts.files.set('golden.safetensors', cut);
+    parts.contract.files['golden.safetensors'] = hash(cut);
+    await assert.rejects(open(parts), { reason: 'golden-damaged' });
   }
 });
 
-test('files given by hand are found by name, and a missing one is named', async () => {
-  const read = readerOfFiles([new File(['{}'], 'contract.json')]);
-  assert.equal(new TextDecoder().decode(await read('contract.json')), '{}');
-  await assert.rejects(read('s2mnet.onnx'), /lacks s2mnet\.onnx/);
+/**
+ * A safetensors file.
+ * @param {Record<string, any>} header
+ * @param {number} bytes of arrays
+ */
+function safetensors(header, bytes) {
+  const text = encoder.encode(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  return new Uint8Array(Buffer.concat([length, text, Buffer.alloc(bytes)]));
+}
+
+test('arrays that overlap, leave gaps, or have sides that are none are refused', () => {
+  const entry = (/** @type {any} */ shape, /** @type {any} */ offsets, dtype = 'U8') => ({ dtype, shape, data_offsets: offsets });
+  assert.equal(readSafetensors(safetensors({ a: entry([2], [0, 2]), b: entry([1], [2, 10], 'I64') }, 10), 'g').tensors.size, 1);
+  for (const header of [
+    { a: entry([2], [0, 2]), b: entry([2], [1, 3]) },
+    { a: entry([2], [0, 2]), b: entry([1], [3, 4]) },
+    { a: entry([2], [0, 2]) },
+    { a: entry([-1, -4], [0, 4]) },
+    { a: entry([0.5, 8], [0, 4]) },
+    { a: entry(['4'], [0, 4]) },
+    { a: entry([4], [0, 4], '__proto__') },
+    { a: entry([4], [0, 4]), __metadata__: { count: 1 } },
+    { a: null },
+    [],
+  ]) {
+    assert.throws(() => readSafetensors(safetensors(header, 4), 'g'), /g is damaged/, JSON.stringify(header));
+  }
+});
+
+test('a file that went away since it was chosen is named', async () => {
+  const { files } = sound();
+  const source = given(files);
+  const gone = { ...source, read: given(new Map()).read };
+  await assert.rejects(openBundle(gone), /contract\.json cannot be read any more/);
+});
+
+test('the schema that the page follows is the one that Python follows', () => {
+  const own = readFileSync(new URL('../../src/core/contract-2.json', import.meta.url));
+  const definition = readFileSync(new URL('../../../../s2m_edge/schemas/contract-2.json', import.meta.url));
+  assert.equal(hash(own), hash(definition));
 });

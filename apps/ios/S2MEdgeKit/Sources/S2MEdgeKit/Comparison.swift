@@ -3,11 +3,13 @@ import Foundation
 /// Limits that a comparison must keep; nil where a precision promises nothing. From `parity.json`, entry `gate`.
 public struct Gate: Codable, Equatable, Sendable {
     public let probabilityError: Double?
+    public let meanProbabilityError: Double?
     public let maskAgreement: Double
     public let maskDice: Double?
 
     enum CodingKeys: String, CodingKey {
         case probabilityError = "probability_error"
+        case meanProbabilityError = "mean_probability_error"
         case maskAgreement = "mask_agreement"
         case maskDice = "mask_dice"
     }
@@ -15,14 +17,19 @@ public struct Gate: Codable, Equatable, Sendable {
 
 /// How far this device's probabilities lie from the reference's.
 public struct Comparison: Equatable, Sendable {
-    /// Largest absolute difference; not a number when any value is not.
+    /// Largest absolute difference; not finite when any value is not.
     public let maxProbabilityError: Double
+    /// Mean absolute difference over pixels and outputs; alike.
+    public let meanProbabilityError: Double
     /// Fraction of pixels with the same label.
     public let maskAgreement: Double
     /// Mean over the foreground labels that occur in either; 1 where none does.
     public let maskDice: Double
     /// Foreground in the reference's mask.
     public let maskFraction: Double
+
+    /// Whether the reference finds anything: equal empty masks prove nothing.
+    public var showsObject: Bool { maskFraction > 0 }
 
     /// Compare two maps of the same shape at the contract's threshold.
     ///
@@ -36,10 +43,12 @@ public struct Comparison: Equatable, Sendable {
             )
         }
         var largest = 0.0
+        var sum = 0.0
         for (one, other) in zip(reference.values, edge.values) {
             let difference = abs(Double(one) - Double(other))
             // `max` would let a value that is not a number vanish.
             if difference.isNaN || largest.isNaN { largest = .nan } else { largest = max(largest, difference) }
+            sum += difference
         }
         let (known, found) = (reference.decided(threshold: threshold), edge.decided(threshold: threshold))
         var same = 0
@@ -56,18 +65,25 @@ public struct Comparison: Equatable, Sendable {
             .map { 2 * Double($0.both) / Double($0.known + $0.found) }
         let area = Double(known.labels.count)
         maxProbabilityError = largest
+        meanProbabilityError = sum / Double(reference.values.count)
         maskAgreement = Double(same) / area
         maskDice = scores.isEmpty ? 1 : scores.reduce(0, +) / Double(scores.count)
         maskFraction = (area - Double(counts[0].known)) / area
     }
 
-    /// What is outside the gate, as sentences; empty when it holds. What is not a number is outside every gate.
+    /// What is outside the gate, as sentences; empty when it holds. What is not finite is outside every gate.
     public func breaches(of gate: Gate) -> [String] {
         var found: [String] = []
-        if maxProbabilityError.isNaN {
-            found.append("a probability is not a number")
-        } else if let limit = gate.probabilityError, maxProbabilityError > limit {
-            found.append("largest probability error \(brief(maxProbabilityError)) above \(brief(limit))")
+        let errors: [(title: String, value: Double, limit: Double?)] = [
+            ("largest probability error", maxProbabilityError, gate.probabilityError),
+            ("mean probability error", meanProbabilityError, gate.meanProbabilityError),
+        ]
+        for (title, value, limit) in errors {
+            if !value.isFinite {
+                found.append("\(title) \(value): a probability is not finite")
+            } else if let limit, value > limit {
+                found.append("\(title) \(brief(value)) above \(brief(limit))")
+            }
         }
         if !(maskAgreement >= gate.maskAgreement) {
             found.append("mask agreement \(brief(maskAgreement)) below \(brief(gate.maskAgreement))")

@@ -16,29 +16,48 @@ public struct GoldenSet: Equatable, Sendable {
     public let device: String
     public let entries: [Golden]
 
-    /// Throws `S2MEdgeError`: damaged, empty, or not of the contract's shapes.
+    private static let most = 1000
+
+    /// Throws `S2MEdgeError`: damaged, of another network or other shapes, no numbers, or showing nothing in any mask:
+    /// an artifact that finds nothing anywhere would agree with that.
     public init(_ file: Safetensors, contract: Contract) throws {
-        let remedy = "Export the bundle again with s2m-edge export."
-        let (size, channels, outputs) = (contract.preprocessing.size, contract.preprocessing.channels, contract.channelsOut)
-        guard let count = file.metadata["count"].flatMap(Int.init), count > 0, count <= file.entries.count else {
-            throw S2MEdgeError("\(GoldenSet.fileName) holds no recorded inputs", remedy: remedy)
+        func refused(_ reason: String, _ refusal: Refusal) -> S2MEdgeError {
+            S2MEdgeError("\(GoldenSet.fileName) \(reason)", remedy: exportAgain, refusal: refusal)
         }
-        entries = try (0..<count).map { index in
+        let (height, width) = (contract.preprocessing.height, contract.preprocessing.width)
+        let (channels, outputs) = (contract.preprocessing.channels, contract.channelsOut)
+        guard let count = file.metadata["count"].flatMap(Int.init), (1...GoldenSet.most).contains(count) else {
+            throw refused("holds no recorded inputs", .goldenDamaged)
+        }
+        let read = try (0..<count).map { index in
+            guard let name = file.metadata["name.\(index)"] else { throw refused("is damaged (no name)", .goldenDamaged) }
             let (image, logits) = (try file.uint8("image.\(index)"), try file.float32("logits.\(index)"))
-            let mask = try file.uint8("mask.\(index)")
-            guard image.shape == [size, size, channels], logits.shape == [outputs, size, size], mask.shape == [size, size]
-            else {
-                throw S2MEdgeError("\(GoldenSet.fileName) does not belong to this contract", remedy: remedy)
+            return (name: name, image: image, logits: logits, mask: try file.uint8("mask.\(index)"))
+        }
+        guard file.metadata["weights_sha256"] == contract.network.weightsSHA256 else {
+            throw refused("was recorded with another network", .goldenForeign)
+        }
+        for entry in read {
+            guard entry.image.shape == [height, width, channels], entry.logits.shape == [outputs, height, width],
+                entry.mask.shape == [height, width]
+            else { throw refused("is damaged (arrays of another size)", .goldenDamaged) }
+            guard entry.logits.values.allSatisfy(\.isFinite) else {
+                throw refused("holds outputs that are no numbers", .goldenNotFinite)
             }
-            let map = ProbabilityMap(channels: outputs, height: size, width: size, values: logits.values)
+        }
+        guard read.contains(where: { $0.mask.values.contains { $0 != 0 } }) else {
+            throw refused("shows no object in any picture, and proves nothing", .goldenEmpty)
+        }
+        entries = read.map { entry in
+            let map = ProbabilityMap(channels: outputs, height: height, width: width, values: entry.logits.values)
             return Golden(
-                name: file.metadata["name.\(index)"] ?? "input \(index + 1)",
-                image: FittedPicture(size: size, channels: channels, pixels: image.values),
+                name: plain(entry.name),
+                image: FittedPicture(height: height, width: width, channels: channels, pixels: entry.image.values),
                 probabilities: map.activated(),
-                mask: LabelMap(width: size, height: size, labels: mask.values)
+                mask: LabelMap(width: width, height: height, labels: entry.mask.values)
             )
         }
-        device = file.metadata["device"] ?? "unknown"
+        device = plain(file.metadata["device"] ?? "unknown")
     }
 }
 

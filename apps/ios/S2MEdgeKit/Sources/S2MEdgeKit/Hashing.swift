@@ -24,7 +24,7 @@ public enum SHA256Hash {
             while let part = try file.read(upToCount: 1 << 20), !part.isEmpty { hash.update(part) }
             return hash.hex()
         } catch {
-            throw S2MEdgeError("\(url.lastPathComponent) cannot be read", remedy: "Put the bundle in place again.")
+            throw S2MEdgeError("\(url.lastPathComponent) cannot be read", remedy: "Put the bundle in place again.", refusal: .missingFile)
         }
     }
 }

@@ -1,32 +1,44 @@
 import Foundation
 
-/// A bundle as `s2m-edge export` writes it: artifact, contract, golden outputs, parity report.
+/// A bundle as `s2m-edge export` writes it: artifact, contract, golden outputs, parity report, and a guard where it has one.
 public struct ModelBundle: Sendable {
     public let folder: URL
     public let contract: Contract
-    /// The limits of this bundle's precision, from its parity report.
-    public let gate: Gate
     public let golden: GoldenSet
+    /// What the training pictures looked like; nil where the bundle does not say.
+    public let inputGuard: Guard?
+
+    /// The limits that the export kept, and that this device has to keep.
+    public var gate: Gate { contract.parity.gate }
 
     public var artifact: URL { folder.appendingPathComponent(contract.artifact.file) }
 
+    static let parityFile = "parity.json"
     private static let remedy = "Put the whole bundle in place again with s2m-edge demo."
+    private static let largestGolden = 1 << 30
+    private static let droppings = [".DS_Store", "Thumbs.db", "desktop.ini"]
 
-    /// Read a bundle and check every file of its artifact against the contract's SHA-256.
+    /// Read a bundle that passed its gate, and check every one of its files against the contract's SHA-256.
     ///
-    /// Throws `S2MEdgeError`: no bundle, damaged, changed, or from a newer version.
+    /// Throws `S2MEdgeError`: no bundle, not proved, damaged, changed, or from another version; `refusal` says which.
     public init(opening folder: URL) throws {
         self.folder = folder
-        contract = try Contract.read(try ModelBundle.data(folder, Contract.fileName))
-        try ModelBundle.verify(contract.artifact, in: folder)
-        struct Parity: Decodable { let gate: Gate }
-        let report = try ModelBundle.data(folder, "parity.json")
-        guard let parity = try? JSONDecoder().decode(Parity.self, from: report) else {
-            throw S2MEdgeError("parity.json states no gate", remedy: ModelBundle.remedy)
-        }
-        gate = parity.gate
+        contract = try ModelBundle.readContract(folder)
+        try contract.requireProved()
+        try ModelBundle.requireWhole(folder, contract)
         let url = folder.appendingPathComponent(GoldenSet.fileName)
+        let attributes = try? FileManager.default.attributesOfItem(atPath: url.path)
+        guard let size = attributes?[.size] as? Int, size <= ModelBundle.largestGolden else {
+            throw S2MEdgeError(
+                "\(GoldenSet.fileName) is longer than \(ModelBundle.largestGolden) bytes",
+                remedy: "Export the network with fewer pictures.", refusal: .tooLarge
+            )
+        }
         golden = try GoldenSet(try Safetensors(contentsOf: url), contract: contract)
+        let guardFile = folder.appendingPathComponent(Guard.fileName)
+        inputGuard =
+            contract.files[Guard.fileName] == nil
+            ? nil : try Guard(contentsOf: guardFile, channels: contract.preprocessing.channels)
     }
 
     /// The bundles directly inside a folder, by name; what cannot be opened comes as an error.
@@ -37,49 +49,80 @@ public struct ModelBundle: Sendable {
             let contract = folder.appendingPathComponent(Contract.fileName).path
             guard FileManager.default.fileExists(atPath: contract) else { return nil }
             do {
-                return (name, .success(try ModelBundle(opening: folder)))
+                return (plain(name), .success(try ModelBundle(opening: folder)))
             } catch let error as S2MEdgeError {
-                return (name, .failure(error))
+                return (plain(name), .failure(error))
             } catch {
-                return (name, .failure(S2MEdgeError("\(name) cannot be read (\(error))", remedy: remedy)))
+                return (plain(name), .failure(S2MEdgeError("\(plain(name)) cannot be read (\(error))", remedy: remedy)))
             }
         }
     }
 
-    private static func data(_ folder: URL, _ name: String) throws -> Data {
+    private static func readContract(_ folder: URL) throws -> Contract {
+        let url = folder.appendingPathComponent(Contract.fileName)
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder), !isFolder.boolValue else {
+            throw S2MEdgeError(
+                "\(plain(folder.lastPathComponent)) is not a bundle: it has no \(Contract.fileName)", remedy: remedy,
+                refusal: .noBundle
+            )
+        }
+        if isLink(url.path) { throw link(Contract.fileName) }
+        let data: Data
         do {
-            return try Data(contentsOf: folder.appendingPathComponent(name))
+            let file = try FileHandle(forReadingFrom: url)
+            defer { try? file.close() }
+            // A byte more than is allowed, so that a longer one shows without being read.
+            data = try file.read(upToCount: Contract.largestFile + 1) ?? Data()
         } catch {
-            throw S2MEdgeError("the bundle has no readable \(name)", remedy: remedy)
+            throw S2MEdgeError("\(Contract.fileName) cannot be read", remedy: remedy, refusal: .notJSON)
+        }
+        return try Contract.read(data)
+    }
+
+    /// Every file that the contract names is there unchanged, and there is no other.
+    private static func requireWhole(_ folder: URL, _ contract: Contract) throws {
+        let found = Set(try list(folder.path, "")).subtracting([Contract.fileName])
+        let named = Set(contract.files.keys)
+        if let path = named.subtracting(found).min() {
+            throw S2MEdgeError("the bundle lacks \(path)", remedy: remedy, refusal: .missingFile)
+        }
+        if let path = found.first(where: { !Names.isPlainPath($0) }) ?? found.subtracting(named).min() {
+            throw S2MEdgeError(
+                "the bundle holds \(plain(path)), which its contract does not name", remedy: "Remove it.", refusal: .extraFile
+            )
+        }
+        for (path, expected) in contract.files.sorted(by: { $0.key < $1.key }) {
+            guard try SHA256Hash.hex(ofFile: folder.appendingPathComponent(path)) == expected else {
+                throw S2MEdgeError(
+                    "\(path) is not the file that was exported (its SHA-256 differs)", remedy: remedy, refusal: .hashDiffers
+                )
+            }
         }
     }
 
-    /// Every file that the contract names is there unchanged, and the artifact holds no other.
-    private static func verify(_ artifact: Contract.Artifact, in folder: URL) throws {
-        for (path, expected) in artifact.sha256.sorted(by: { $0.key < $1.key }) {
-            let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-            guard !parts.contains(where: { $0.isEmpty || $0 == "." || $0 == ".." }) else {
-                throw S2MEdgeError("the contract names a file outside the bundle (\(path))", remedy: remedy)
-            }
-            let url = folder.appendingPathComponent(path)
-            guard FileManager.default.fileExists(atPath: url.path) else {
-                throw S2MEdgeError("the artifact lacks \(path)", remedy: remedy)
-            }
-            guard try SHA256Hash.hex(ofFile: url) == expected else {
-                throw S2MEdgeError("\(path) is not the file that was exported (its SHA-256 differs)", remedy: remedy)
-            }
+    /// Paths of every file in a folder and its folders; links are refused, what file managers drop is left out.
+    private static func list(_ folder: String, _ prefix: String) throws -> [String] {
+        guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder) else {
+            throw S2MEdgeError("the bundle cannot be listed", remedy: remedy, refusal: .missingFile)
         }
-        let root = folder.appendingPathComponent(artifact.file)
-        guard FileManager.default.fileExists(atPath: root.path) else {
-            throw S2MEdgeError("the bundle has no \(artifact.file)", remedy: remedy)
-        }
-        for path in FileManager.default.subpaths(atPath: root.path) ?? [] {
+        var found: [String] = []
+        for name in names.sorted() where !droppings.contains(name) && !name.hasPrefix("._") {
+            let (path, inside) = ("\(folder)/\(name)", prefix + name)
+            if isLink(path) { throw link(inside) }
             var isFolder: ObjCBool = false
-            let url = root.appendingPathComponent(path)
-            _ = FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder)
-            if !isFolder.boolValue && artifact.sha256["\(artifact.file)/\(path)"] == nil {
-                throw S2MEdgeError("the artifact holds \(path), which the contract does not name", remedy: remedy)
-            }
+            _ = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+            found += isFolder.boolValue ? try list(path, "\(inside)/") : [inside]
         }
+        return found
+    }
+
+    private static func isLink(_ path: String) -> Bool {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)  // of the link, not of what it names
+        return attributes?[.type] as? FileAttributeType == .typeSymbolicLink
+    }
+
+    private static func link(_ path: String) -> S2MEdgeError {
+        S2MEdgeError("\(plain(path)) of the bundle is a link", remedy: "Copy the file itself.", refusal: .link)
     }
 }

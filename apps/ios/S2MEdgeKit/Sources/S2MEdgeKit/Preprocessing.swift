@@ -1,41 +1,39 @@
 import Foundation
 
-/// The contract's preprocessing: stretch to the network's size, grey by luma where it takes one channel, normalise.
+/// The contract's preprocessing: stretch to the network's size, or windows of that size; grey by luma where it takes one
+/// channel; normalise.
 public struct Preprocessing: Decodable, Equatable, Sendable {
-    /// Height and width that the network takes.
-    public let size: Int
+    static let largestSide = 8192
+
+    /// Of what the network takes, in pixels; the two may differ.
+    public let height: Int
+    public let width: Int
     /// 3 (RGB) or 1 (grey).
     public let channels: Int
-    public let fit: String
+    /// How the network slides over a picture; nil: the whole picture is stretched to its size.
+    public let window: Window?
     /// From 0...255 to the range that mean and standard deviation refer to.
     public let scale: Double
     public let mean: [Double]
     public let standardDeviation: [Double]
 
     enum CodingKeys: String, CodingKey {
-        case size, channels, fit, scale, mean
+        case height, width, channels, window, scale, mean
         case standardDeviation = "standard_deviation"
-    }
-
-    var firstProblem: String? {
-        if channels != 1 && channels != 3 { return "\(channels) channels" }
-        if fit != "stretch" { return "the fit \(fit), which this app does not know" }
-        if !(scale > 0) { return "a scale of \(scale)" }
-        if mean.count < channels || standardDeviation.count < channels { return "too few means or deviations" }
-        if standardDeviation.contains(where: { !($0 > 0) }) { return "a standard deviation that is not positive" }
-        return nil
     }
 }
 
-/// A picture in the network's size: size x size x channels, 8 bits.
+/// A picture in the network's size: height x width x channels, 8 bits.
 public struct FittedPicture: Equatable, Sendable {
-    public let size: Int
+    public let height: Int
+    public let width: Int
     public let channels: Int
     public let pixels: [UInt8]
 
-    public init(size: Int, channels: Int, pixels: [UInt8]) {
-        precondition(pixels.count == size * size * channels)
-        self.size = size
+    public init(height: Int, width: Int, channels: Int, pixels: [UInt8]) {
+        precondition(pixels.count == height * width * channels)
+        self.height = height
+        self.width = width
         self.channels = channels
         self.pixels = pixels
     }
@@ -50,9 +48,9 @@ extension Preprocessing {
         // One row of the picture at a time: as planes of floats a photograph of 12 megapixels would take 146 MB.
         let narrowed = narrow(picture)
         let fitted = resampleRows(
-            narrowed, planes: channels, height: picture.height, width: size, toHeight: size
+            narrowed, planes: channels, height: picture.height, width: width, toHeight: height
         )
-        let area = size * size
+        let area = height * width
         let pixels = [UInt8](unsafeUninitializedCapacity: area * channels) { target, count in
             for channel in 0..<channels {
                 for place in 0..<area {
@@ -62,24 +60,24 @@ extension Preprocessing {
             }
             count = area * channels
         }
-        return FittedPicture(size: size, channels: channels, pixels: pixels)
+        return FittedPicture(height: height, width: width, channels: channels, pixels: pixels)
     }
 
-    /// Channels x height x size: the columns of a picture resized.
+    /// Channels x the picture's height x the network's width: the columns of a picture resized.
     private func narrow(_ picture: Picture) -> [Float] {
-        let columns = ResampleAxis(from: picture.width, to: size)
-        let (width, height) = (picture.width, picture.height)
-        return [Float](unsafeUninitializedCapacity: channels * height * size) { narrowed, count in
+        let columns = ResampleAxis(from: picture.width, to: width)
+        let (wide, high) = (picture.width, picture.height)
+        return [Float](unsafeUninitializedCapacity: channels * high * width) { narrowed, count in
             picture.pixels.withUnsafeBufferPointer { pixels in
-                var row = [Float](repeating: 0, count: width * channels)
+                var row = [Float](repeating: 0, count: wide * channels)
                 row.withUnsafeMutableBufferPointer { row in
-                    for y in 0..<height {
-                        loadRow(pixels, y: y, width: width, into: row)
+                    for y in 0..<high {
+                        loadRow(pixels, y: y, width: wide, into: row)
                         for channel in 0..<channels {
-                            let into = (channel * height + y) * size
-                            for target in 0..<size {
+                            let into = (channel * high + y) * width
+                            for target in 0..<width {
                                 var sum: Float = 0
-                                var place = channel * width + columns.firstSource[target]
+                                var place = channel * wide + columns.firstSource[target]
                                 for tap in columns.begin[target]..<columns.begin[target + 1] {
                                     sum += columns.weights[tap] * row[place]
                                     place += 1
@@ -90,7 +88,7 @@ extension Preprocessing {
                     }
                 }
             }
-            count = channels * height * size
+            count = channels * high * width
         }
     }
 
@@ -115,9 +113,9 @@ extension Preprocessing {
         }
     }
 
-    /// (pixel * scale - mean) / standard deviation, 1 x channels x size x size, for networks that do not normalise inside.
+    /// (pixel * scale - mean) / standard deviation, 1 x channels x height x width, for networks that do not normalise inside.
     public func normalise(_ fitted: FittedPicture) -> [Float] {
-        let area = fitted.size * fitted.size
+        let area = fitted.height * fitted.width
         return [Float](unsafeUninitializedCapacity: area * channels) { target, count in
             for channel in 0..<channels {
                 let (mean, deviation) = (Float(mean[channel]), Float(standardDeviation[channel]))

@@ -25,7 +25,7 @@ public protocol SegmentationRuntime: Sendable {
     var kind: RuntimeKind { get }
     var unit: ComputeUnit { get }
 
-    /// Probabilities classes x size x size.
+    /// Probabilities classes x height x width.
     ///
     /// Throws anything that the runtime throws.
     func probabilities(of fitted: FittedPicture) async throws -> ProbabilityMap

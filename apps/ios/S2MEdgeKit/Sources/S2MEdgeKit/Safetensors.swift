@@ -14,6 +14,7 @@ public struct Safetensors: Sendable {
     public let metadata: [String: String]
     public let entries: [String: Entry]
     private let data: Data
+    private let refusal: Refusal
 
     private static let longestHeader = 100_000_000
     private static let bytesPerValue = [
@@ -21,10 +22,12 @@ public struct Safetensors: Sendable {
         "U64": 8, "I64": 8,
     ]
 
+    /// - Parameter refusal: why a bundle with a damaged one is refused.
+    ///
     /// Throws `S2MEdgeError`: truncated, no safetensors file, or arrays that are not where the header says.
-    public init(_ file: Data, name: String) throws {
+    public init(_ file: Data, name: String, refusal: Refusal = .goldenDamaged) throws {
         func damaged(_ reason: String) -> S2MEdgeError {
-            S2MEdgeError("\(name) is damaged (\(reason))", remedy: "Export the bundle again with s2m-edge export.")
+            S2MEdgeError("\(name) is damaged (\(reason))", remedy: exportAgain, refusal: refusal)
         }
         let data = Data(file)  // a slice would count its bytes from elsewhere
         guard data.count >= 8 else { throw damaged("\(data.count) bytes are less than a header") }
@@ -33,37 +36,64 @@ public struct Safetensors: Sendable {
             throw damaged("its header would be \(length) bytes long")
         }
         let begin = 8 + Int(length)
-        guard let header = try? JSONSerialization.jsonObject(with: data[8..<begin]) as? [String: Any] else {
+        guard case .object(let header)? = try? StrictJSON.parse(Data(data[8..<begin]), name: name) else {
             throw damaged("its header is not JSON")
         }
         var entries: [String: Entry] = [:]
         for (key, value) in header where key != "__metadata__" {
-            guard let fields = value as? [String: Any], let dtype = fields["dtype"] as? String,
-                let shape = fields["shape"] as? [Int], let offsets = fields["data_offsets"] as? [Int],
+            guard case .object(let fields) = value, case .text(let dtype)? = fields["dtype"],
+                let shape = Safetensors.wholes(fields["shape"]), let offsets = Safetensors.wholes(fields["data_offsets"]),
                 offsets.count == 2, let bytes = Safetensors.bytesPerValue[dtype]
-            else { throw damaged("the entry \(key)") }
+            else { throw damaged("the entry \(plain(key))") }
             var expected = bytes
             for side in shape {
                 let (product, overflow) = expected.multipliedReportingOverflow(by: side)
-                guard side >= 0, !overflow else { throw damaged("the shape of \(key)") }
+                guard side >= 0, !overflow else { throw damaged("the shape of \(plain(key))") }
                 expected = product
             }
             guard offsets[0] >= 0, offsets[1] >= offsets[0], offsets[1] <= data.count - begin,
                 offsets[1] - offsets[0] == expected
-            else { throw damaged("the place of \(key)") }
+            else { throw damaged("the place of \(plain(key))") }
             entries[key] = Entry(dtype: dtype, shape: shape, range: begin + offsets[0]..<begin + offsets[1])
         }
-        self.metadata = header["__metadata__"] as? [String: String] ?? [:]
+        var next = begin
+        for range in entries.values.map(\.range).sorted(by: { ($0.lowerBound, $0.count) < ($1.lowerBound, $1.count) }) {
+            guard range.lowerBound == next else { throw damaged("its arrays overlap, or leave a gap") }
+            next = range.upperBound
+        }
+        guard next == data.count else { throw damaged("something follows its arrays") }
+        var metadata: [String: String] = [:]
+        if let value = header["__metadata__"] {
+            guard case .object(let texts) = value else { throw damaged("its metadata") }
+            for (key, value) in texts {
+                guard case .text(let text) = value else { throw damaged("its metadata") }
+                metadata[key] = text
+            }
+        }
+        self.metadata = metadata
         self.entries = entries
         self.data = data
+        self.refusal = refusal
+    }
+
+    /// Whole numbers of a list, exact.
+    private static func wholes(_ value: JSONValue?) -> [Int]? {
+        guard case .list(let list)? = value else { return nil }
+        let found = list.compactMap { entry -> Int? in
+            guard case .number(let number, integer: true) = entry, abs(number) <= Double(1 << 53) else { return nil }
+            return Int(number)
+        }
+        return found.count == list.count ? found : nil
     }
 
     /// Throws `S2MEdgeError`: missing or damaged.
-    public init(contentsOf url: URL) throws {
+    public init(contentsOf url: URL, refusal: Refusal = .goldenDamaged) throws {
         guard let data = try? Data(contentsOf: url, options: .mappedIfSafe) else {
-            throw S2MEdgeError("there is no \(url.lastPathComponent)", remedy: "Put the whole bundle in place.")
+            throw S2MEdgeError(
+                "there is no \(url.lastPathComponent)", remedy: "Put the whole bundle in place.", refusal: refusal
+            )
         }
-        try self.init(data, name: url.lastPathComponent)
+        try self.init(data, name: url.lastPathComponent, refusal: refusal)
     }
 
     /// Throws `S2MEdgeError`: no such array, or not of this type.
@@ -93,7 +123,7 @@ public struct Safetensors: Sendable {
             let found = entries[name]?.dtype ?? "nothing"
             throw S2MEdgeError(
                 "\(name) should hold \(dtype ?? "an array") and holds \(found)",
-                remedy: "Export the bundle again with s2m-edge export."
+                remedy: exportAgain, refusal: refusal
             )
         }
         return entry

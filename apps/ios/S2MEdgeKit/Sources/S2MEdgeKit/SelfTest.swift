@@ -17,9 +17,10 @@ public struct SelfTestReport: Equatable, Sendable, Identifiable {
 
     public var id: ComputeUnit { unit }
 
-    /// Green: every golden input ran, and every figure is inside the gate. Anything else is red, and shows no masks.
+    /// Green: every golden input ran, every figure is inside the gate, and the reference finds something on one of them
+    /// at least. Anything else is red, and shows no masks.
     public var passed: Bool {
-        failure == nil && !entries.isEmpty && entries.allSatisfy { $0.breaches.isEmpty }
+        failure == nil && entries.allSatisfy { $0.breaches.isEmpty } && entries.contains { $0.comparison.showsObject }
     }
 
     /// One sentence for the badge.
@@ -31,6 +32,9 @@ public struct SelfTestReport: Equatable, Sendable, Identifiable {
         guard let error = entries.map(\.comparison.maxProbabilityError).max(),
             let agreement = entries.map(\.comparison.maskAgreement).min()
         else { return "no golden inputs" }
+        guard passed else {
+            return "the reference finds nothing on any golden input, and equal empty masks prove nothing"
+        }
         return "\(entries.count) inputs, largest error \(brief(error)), agreement at least \(brief(agreement))"
     }
 
@@ -62,11 +66,11 @@ public enum SelfTest {
                 guard Double(same) >= bundle.gate.maskAgreement * Double(own.labels.count) else {
                     throw S2MEdgeError(
                         "\(golden.name): the recorded mask does not follow from the recorded logits",
-                        remedy: "Export the bundle again with s2m-edge export."
+                        remedy: exportAgain
                     )
                 }
                 let began = ContinuousClock.now
-                let edge = try await runtime.probabilities(of: golden.image)
+                let edge = try await runtime.answer(to: golden.image, contract: bundle.contract, name: golden.name)
                 let milliseconds = began.millisecondsSince()
                 let comparison = try Comparison(reference: golden.probabilities, edge: edge, threshold: threshold)
                 entries.append(

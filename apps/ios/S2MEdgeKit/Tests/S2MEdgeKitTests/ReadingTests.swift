@@ -46,6 +46,18 @@ final class ReadingTests: XCTestCase {
             "negative offset": entry("[1]", "[-4,0]"),
             "negative side": entry("[-1]", "[0,4]"),
             "beyond counting": entry("[4611686018427387904,4]", "[0,4]"),
+            "a fraction": entry("[1.5]", "[0,4]"),
+            "a gap": file(#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}}"#, [0, 0, 0, 0, 0]),
+            "a rest": file(#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, [0, 0, 0, 0, 0]),
+            "shared bytes": file(
+                #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}"#,
+                [0, 0, 0, 0]
+            ),
+            "a name twice": file(
+                #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
+                [0, 0, 0, 0]
+            ),
+            "metadata that is no text": file(#"{"__metadata__":{"count":1}}"#),
         ]
         for (name, data) in damaged {
             let error = errorOf(try Safetensors(data, name: "golden.safetensors"))
@@ -56,11 +68,45 @@ final class ReadingTests: XCTestCase {
     func testTheExampleContractIsRead() throws {
         let contract = try Contract.read(try Data(contentsOf: Vectors.folder.appendingPathComponent("bundle/contract.json")))
         XCTAssertEqual(contract.target, "coreml")
-        XCTAssertEqual(contract.preprocessing.size, 96)
+        XCTAssertEqual([contract.preprocessing.height, contract.preprocessing.width], [96, 96])
+        XCTAssertEqual(contract.spectralFilter, "matmul")
         XCTAssertEqual(contract.modelName, "example")
         XCTAssertEqual(contract.classes.map(\.name), ["example"])
-        XCTAssertEqual(contract.artifact.sha256.count, 2)
+        XCTAssertEqual(contract.files.count, 4)
+        XCTAssertEqual(contract.artifactFiles.count, 2)
+        XCTAssertEqual(contract.parity.gate.probabilityError, 0.0001)
         XCTAssertEqual(contract.postprocessing.threshold, 0.5)
+    }
+
+    func testARectangleThat32DoesNotDivideIsTakenAndANetworkWithoutAFilter() throws {
+        let sound = try Data(contentsOf: Vectors.folder.appendingPathComponent("bundle/contract.json"))
+        let contract = try Contract.read(
+            editedJSON(sound) { object in
+                var preprocessing = object["preprocessing"] as? [String: Any] ?? [:]
+                (preprocessing["height"], preprocessing["width"]) = (100, 68)
+                object["preprocessing"] = preprocessing
+                var output = object["output"] as? [String: Any] ?? [:]
+                output["shape"] = [1, 1, 100, 68]
+                object["output"] = output
+                var network = object["network"] as? [String: Any] ?? [:]
+                (network["name"], network["architecture"]) = ("plain-unet", "U-Net")
+                object["network"] = network
+                object["spectral"] = "none"
+            }
+        )
+        XCTAssertEqual([contract.preprocessing.height, contract.preprocessing.width], [100, 68])
+        XCTAssertNil(contract.spectralFilter)
+        XCTAssertEqual(contract.modelName, "plain-unet")
+        XCTAssertEqual(contract.network.architecture, "U-Net")
+    }
+
+    func testOlderAndNewerContractsHaveDifferentRemedies() throws {
+        let sound = try Data(contentsOf: Vectors.folder.appendingPathComponent("bundle/contract.json"))
+        func remedy(_ version: Int) -> String {
+            errorOf(try Contract.read(editedJSON(sound) { $0["schema_version"] = version }))?.remedy ?? ""
+        }
+        XCTAssertTrue(remedy(1).contains("Export the bundle again"), remedy(1))
+        XCTAssertTrue(remedy(3).contains("Update the app"), remedy(3))
     }
 
     func testContractsThatBreakTheSchemaAreRefused() throws {
@@ -75,24 +121,38 @@ final class ReadingTests: XCTestCase {
             object[key] = inner
         }
         XCTAssertNoThrow(try Contract.read(sound))
-        refused("newer than this app reads") { $0["schema_version"] = 2 }
-        refused("version 0") { $0["schema_version"] = 0 }
+        refused("newer than this app reads (2)") { $0["schema_version"] = 3 }
+        refused("version 1, which this app no longer reads (it reads 2)") { $0["schema_version"] = 1 }
+        refused("version 0, which this app no longer reads") { $0["schema_version"] = 0 }
+        refused("at spectral") { $0["spectral"] = "fourier" }
+        refused("at network") { $0["network"] = nil }
         refused("not a deployment contract") { $0["schema_version"] = nil }
-        refused("the notice") { $0["notice"] = "Use it as you like." }
+        refused("at notice") { $0["notice"] = "Use it as you like." }
         refused("at input/layout") { edit(&$0, "input") { $0["layout"] = nil } }
-        refused("at preprocessing/size") { edit(&$0, "preprocessing") { $0["size"] = "large" } }
-        refused("a size of 100") { edit(&$0, "preprocessing") { $0["size"] = 100 } }
-        refused("the fit crop") { edit(&$0, "preprocessing") { $0["fit"] = "crop" } }
-        refused("not positive") { edit(&$0, "preprocessing") { $0["standard_deviation"] = [1, 0, 1] } }
-        refused("too few") { edit(&$0, "preprocessing") { $0["mean"] = [0] } }
-        refused("2 channels") { edit(&$0, "preprocessing") { $0["channels"] = 2 } }
+        refused("at preprocessing/height") { edit(&$0, "preprocessing") { $0["height"] = "large" } }
+        refused("at preprocessing/height") { edit(&$0, "preprocessing") { $0["height"] = 0 } }
+        refused("more memory than an app can give") { edit(&$0, "preprocessing") { $0["width"] = 8193 } }
+        refused("for a picture of 64 x 96") { edit(&$0, "preprocessing") { $0["height"] = 64 } }
+        refused("at preprocessing/fit") { edit(&$0, "preprocessing") { $0["fit"] = "crop" } }
+        refused("at preprocessing/standard_deviation") { edit(&$0, "preprocessing") { $0["standard_deviation"] = [1, 0, 1] } }
+        refused("at preprocessing/mean") { edit(&$0, "preprocessing") { $0["mean"] = [0] } }
+        refused("at preprocessing/channels") { edit(&$0, "preprocessing") { $0["channels"] = 2 } }
         refused("an output of shape") { edit(&$0, "output") { $0["shape"] = [1, 1, 96, 64] } }
         refused("the activation softmax") { edit(&$0, "output") { $0["activation"] = "softmax" } }
-        refused("a threshold of 1.5") { edit(&$0, "postprocessing") { $0["threshold"] = 1.5 } }
+        refused("at postprocessing/threshold") { edit(&$0, "postprocessing") { $0["threshold"] = 1.5 } }
         refused("0 classes") { $0["classes"] = [[String: Any]]() }
-        refused("not RGB") { $0["classes"] = [["name": "x", "colour": [1, 2]]] }
+        refused("at classes/0/colour") { $0["classes"] = [["name": "x", "colour": [1, 2]]] }
         refused("the colour grey") { edit(&$0, "input") { $0["colour"] = "grey" } }
-        refused("the artifact's name") { edit(&$0, "artifact") { $0["file"] = "../x" } }
-        XCTAssertEqual(errorOf(try Contract.read(Data("no JSON".utf8)))?.cause, "contract.json is not a deployment contract")
+        refused("at artifact/file") { edit(&$0, "artifact") { $0["file"] = "../x" } }
+        refused("at preprocessing/width") { edit(&$0, "preprocessing") { $0["width"] = 96.5 } }
+        refused("at input/normalised_inside") { edit(&$0, "input") { $0["normalised_inside"] = "true" } }
+        refused("at files/x") { edit(&$0, "files") { $0["x"] = 1 } }
+        refused("at files") { edit(&$0, "files") { $0["parity.json"] = nil } }
+        refused("at output/shape") { edit(&$0, "output") { $0["shape"] = [1, 1, 96] } }
+        refused("at preprocessing/window") { edit(&$0, "preprocessing") { $0["fit"] = "window" } }
+        refused("at network/multiply_adds") { edit(&$0, "network") { $0["multiply_adds"] = -1 } }
+        refused("at parity/images") { edit(&$0, "parity") { $0["images"] = 1.5 } }
+        refused("more pictures with") { edit(&$0, "parity") { $0["images_with_foreground"] = 9 } }
+        XCTAssertEqual(errorOf(try Contract.read(Data(count: 1 << 21)))?.refusal, .tooLarge)
     }
 }

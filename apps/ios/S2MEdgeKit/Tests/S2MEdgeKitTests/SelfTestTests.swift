@@ -14,7 +14,7 @@ private struct Recorded: SegmentationRuntime {
         let known = bundle.golden.entries.first { $0.image == fitted } ?? bundle.golden.entries[0]
         var values = known.probabilities.values
         try change(&values)
-        return ProbabilityMap(channels: 1, height: fitted.size, width: fitted.size, values: values)
+        return ProbabilityMap(channels: 1, height: fitted.height, width: fitted.width, values: values)
     }
 }
 
@@ -45,10 +45,25 @@ final class SelfTestTests: XCTestCase {
         XCTAssertTrue(report.verdict.hasPrefix("golden-0: largest probability error"), report.verdict)
     }
 
-    func testAValueThatIsNotANumberIsRed() async {
-        let report = await report { $0[$0.count - 1] = .nan }
-        XCTAssertFalse(report.passed)
-        XCTAssertTrue(report.verdict.contains("not a number"), report.verdict)
+    func testAValueThatIsNotFiniteIsRed() async {
+        for value in [Float.nan, .infinity, -.infinity] {
+            let report = await report { $0[$0.count - 1] = value }
+            XCTAssertFalse(report.passed)
+            XCTAssertTrue(report.verdict.contains("not finite"), report.verdict)
+        }
+    }
+
+    func testGoldenInputsWithoutAnObjectAreRed() throws {
+        func entry(_ strength: Float) throws -> SelfTestReport.Entry {
+            let map = ProbabilityMap(channels: 1, height: 1, width: 2, values: [0.1, strength])
+            let same = try Comparison(reference: map, edge: map, threshold: 0.5)
+            return SelfTestReport.Entry(name: "x", comparison: same, breaches: [], milliseconds: 1)
+        }
+        let empty = SelfTestReport(unit: .cpu, runtime: "Core ML", entries: [try entry(0.2), try entry(0.3)], failure: nil)
+        XCTAssertFalse(empty.passed)
+        XCTAssertTrue(empty.verdict.contains("finds nothing"), empty.verdict)
+        let showing = SelfTestReport(unit: .cpu, runtime: "Core ML", entries: [try entry(0.2), try entry(0.9)], failure: nil)
+        XCTAssertTrue(showing.passed, showing.verdict)
     }
 
     func testARuntimeThatFailsIsRedWithItsReason() async {
@@ -58,7 +73,7 @@ final class SelfTestTests: XCTestCase {
     }
 
     func testARecordedMaskThatDoesNotFollowIsRed() async throws {
-        try copy.replace("golden.safetensors") { data in
+        try copy.replaceHashed("golden.safetensors") { data in
             for place in (data.count - 9000)..<data.count { data[place] = 1 }
         }
         let damaged = try ModelBundle(opening: copy.folder)
@@ -84,10 +99,10 @@ final class SelfTestTests: XCTestCase {
     func testAPictureGoesThroughAndIsRecorded() async throws {
         let segmenter = try Segmenter(bundle: bundle, runtime: Recorded(bundle: bundle), report: await report())
         let picture = try Picture(width: 192, height: 48, pixels: [UInt8](repeating: 90, count: 192 * 48 * 3))
-        let result = try await segmenter.segment(picture)
-        let mask = result.mask(threshold: 0.5)
+        let result = try await segmenter.segment(picture, name: "grey")
+        let mask = try result.mask(threshold: 0.5)
         XCTAssertEqual([mask.width, mask.height], [192, 48])
-        let empty = result.mask(threshold: 1)
+        let empty = try result.mask(threshold: 1)
         XCTAssertLessThan(empty.areas(labels: 2)[1], mask.areas(labels: 2)[1])
         let date = Date(timeIntervalSince1970: 0)
         let record = SegmentationRecord(
@@ -100,7 +115,7 @@ final class SelfTestTests: XCTestCase {
         }
         let tiny = try Picture(width: 7, height: 9, pixels: [UInt8](repeating: 0, count: 189))
         do {
-            _ = try await segmenter.segment(tiny)
+            _ = try await segmenter.segment(tiny, name: "tiny")
             XCTFail("a picture of 7 x 9 pixels was taken")
         } catch {
             XCTAssertTrue("\(error)".contains("at least 8 pixels"), "\(error)")

@@ -22,6 +22,23 @@ struct Vectors {
         struct Tolerance: Decodable {
             let normalised: Float
             let comparison: Double
+            let `guard`: Double
+        }
+
+        struct GuardFile: Decodable {
+            let file: String
+            let channels: Int
+            let sha256: String
+        }
+
+        /// A fitted picture that a guard judges.
+        struct GuardCase: Decodable {
+            let name: String
+            let picture: String
+            let `guard`: String
+            let score: Double
+            let threshold: Double
+            let unusual: Bool
         }
 
         struct Case: Decodable {
@@ -40,9 +57,23 @@ struct Vectors {
             let area: Area
         }
 
+        /// A picture under a network that slides.
+        struct WindowCase: Decodable {
+            let name: String
+            let height: Int
+            let width: Int
+            let preprocessing: Preprocessing
+            let output: Contract.Output
+            let postprocessing: Contract.Postprocessing
+            let rows: [Int]
+            let columns: [Int]
+            let area: [Int]
+        }
+
         struct ComparisonCase: Decodable {
             struct Expected: Decodable {
                 let max_probability_error: Double?
+                let mean_probability_error: Double?
                 let mask_agreement: Double
                 let mask_dice: Double
                 let mask_fraction: Double
@@ -65,7 +96,10 @@ struct Vectors {
         let tensors: Tensors
         let tolerance: Tolerance
         let cases: [Case]
+        let windows: [WindowCase]
         let comparisons: [ComparisonCase]
+        let guards: [GuardCase]
+        let guard_files: [GuardFile]
         let hashes: [Hash]
     }
 
@@ -92,9 +126,13 @@ struct Vectors {
     }
 
     func picture(of entry: Index.Case) throws -> Picture {
-        let (shape, pixels) = try tensors.uint8("\(entry.name).picture")
-        XCTAssertEqual(shape, [entry.height, entry.width, 3])
-        return try Picture(width: entry.width, height: entry.height, pixels: pixels)
+        try picture(entry.name, height: entry.height, width: entry.width)
+    }
+
+    func picture(_ name: String, height: Int, width: Int) throws -> Picture {
+        let (shape, pixels) = try tensors.uint8("\(name).picture")
+        XCTAssertEqual(shape, [height, width, 3])
+        return try Picture(width: width, height: height, pixels: pixels)
     }
 
     func probabilities(of entry: Index.Case) throws -> ProbabilityMap {
@@ -121,6 +159,17 @@ struct BundleCopy {
         var data = try Data(contentsOf: url)
         change(&data)
         try data.write(to: url)
+    }
+
+    /// Change a file, and the hash that the contract has of it.
+    func replaceHashed(_ name: String, _ change: (inout Data) -> Void) throws {
+        try replace(name, change)
+        let hash = try SHA256Hash.hex(ofFile: folder.appendingPathComponent(name))
+        try changeContract { contract in
+            var files = contract["files"] as? [String: Any] ?? [:]
+            files[name] = hash
+            contract["files"] = files
+        }
     }
 
     /// Change the contract's JSON object.

@@ -41,7 +41,7 @@ class AppModel(application: Application) : AndroidViewModel(application) {
 
     /** Held while a runtime is loaded, run or closed: there is one thread pool, and a program runs one input at a time. */
     val runtimeLock = Mutex()
-    private var runtime: ExecuTorchRuntime? = null
+    private var runtime: DeviceRuntime? = null
 
     init {
         viewModelScope.launch { start() }
@@ -50,9 +50,9 @@ class AppModel(application: Application) : AndroidViewModel(application) {
     private suspend fun start() {
         try {
             val found = withContext(Dispatchers.IO) { ModelBundle.find(BundleFiles.unpack(getApplication())) }
-            val first = ModelBundle.choose(found, TARGET)
+            val first = ModelBundle.choose(found, DeviceRuntime.TARGETS)
             val choices = found.mapNotNull { (name, result) ->
-                result.getOrNull()?.takeIf { it.contract.target == TARGET }?.let { name to it }
+                result.getOrNull()?.takeIf { it.contract.target in DeviceRuntime.TARGETS }?.let { name to it }
             }
             mutable.update { it.copy(choices = choices) }
             load(first, threads = 0)
@@ -77,7 +77,7 @@ class AppModel(application: Application) : AndroidViewModel(application) {
         val sameModel = mutable.value.bundle === bundle
         mutable.update {
             it.copy(
-                step = "Self-test, ${ExecuTorchRuntime.threadsTitle(threads)}",
+                step = "Self-test, ${DeviceRuntime.threadsTitle(threads)}",
                 bundle = bundle,
                 threads = threads,
                 segmenter = null,
@@ -93,27 +93,23 @@ class AppModel(application: Application) : AndroidViewModel(application) {
         runtime?.close()
         runtime = null
         return try {
-            val loaded = ExecuTorchRuntime(bundle, threads)
+            val loaded = DeviceRuntime.open(bundle, threads)
             runtime = loaded
             // The first prediction prepares the program, and would be no measure of time.
             loaded.probabilities(bundle.golden.first().image)
             val report = SelfTest.run(bundle, loaded)
             report to if (report.passed) Segmenter(bundle, loaded, report) else null
         } catch (error: Exception) {
-            red(error) to null
+            red(bundle, error) to null
         } catch (error: LinkageError) { // no native library for this device
-            red(error) to null
+            red(bundle, error) to null
         }
     }
 
-    private fun red(error: Throwable) =
-        SelfTestReport("ExecuTorch", emptyList(), error.message ?: error.javaClass.simpleName)
+    private fun red(bundle: ModelBundle, error: Throwable) =
+        SelfTestReport(bundle.contract.target, emptyList(), error.message ?: error.javaClass.simpleName)
 
     override fun onCleared() {
         if (runtimeLock.tryLock()) runtime?.close()
-    }
-
-    private companion object {
-        const val TARGET = "executorch"
     }
 }

@@ -7,34 +7,41 @@ import android.graphics.Color
 import android.graphics.ColorSpace
 import android.graphics.ImageDecoder
 import android.net.Uri
+import android.os.Build
+import android.provider.OpenableColumns
 import android.text.Layout
 import android.text.StaticLayout
 import android.text.TextPaint
 import androidx.camera.core.ImageProxy
 import java.io.IOException
+import java.io.InputStream
+import org.s2medge.logic.FILE_HEAD
 import org.s2medge.logic.LabelMap
 import org.s2medge.logic.OverlayStyle
 import org.s2medge.logic.Picture
 import org.s2medge.logic.S2MEdgeException
 import org.s2medge.logic.SegmentClass
 import org.s2medge.logic.overlayPixels
+import org.s2medge.logic.requireOpaque
+import org.s2medge.logic.requireOpenable
 
 /** Between the system's bitmaps and the logic's plain integers. */
 object Bitmaps {
     private const val MOST_PIXELS = 50_000_000L
 
     /**
-     * A file's picture, upright (EXIF is applied), as sRGB.
+     * A file's picture, upright (EXIF is applied), values as stored: no colour profile is applied.
      *
-     * @throws S2MEdgeException no image that this system reads, or one that does not fit in memory.
+     * @throws S2MEdgeException no image that this system reads, one of which it would change the values, or one that does
+     *   not fit in memory.
      */
     fun decode(resolver: ContentResolver, uri: Uri): Picture {
         val tooLarge = S2MEdgeException("the picture does not fit in this device's memory", "Choose a smaller one.")
         val bitmap = try {
+            requireOpenable(resolver.openInputStream(uri)?.use(::headOf) ?: ByteArray(0))
             ImageDecoder.decodeBitmap(ImageDecoder.createSource(resolver, uri)) { decoder, info, _ ->
                 if (info.size.width.toLong() * info.size.height > MOST_PIXELS) throw tooLarge
                 decoder.allocator = ImageDecoder.ALLOCATOR_SOFTWARE
-                decoder.setTargetColorSpace(ColorSpace.get(ColorSpace.Named.SRGB))
             }
         } catch (_: IOException) {
             throw S2MEdgeException("this cannot be read as an image", "The file is corrupt or of a kind that is not supported.")
@@ -43,9 +50,37 @@ object Bitmaps {
         } catch (_: OutOfMemoryError) {
             throw tooLarge
         }
+        // `getPixels` converts to sRGB from what the bitmap calls its own: it is told that it is sRGB already.
+        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q && bitmap.config == Bitmap.Config.ARGB_8888) {
+            bitmap.setColorSpace(ColorSpace.get(ColorSpace.Named.SRGB))
+        }
         val pixels = IntArray(bitmap.width * bitmap.height)
         bitmap.getPixels(pixels, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
+        requireOpaque(pixels)
         return Picture(bitmap.width, bitmap.height, pixels)
+    }
+
+    private fun headOf(stream: InputStream): ByteArray {
+        val head = ByteArray(FILE_HEAD)
+        var length = 0
+        while (length < head.size) {
+            val read = stream.read(head, length, head.size - length)
+            if (read < 0) break
+            length += read
+        }
+        return head.copyOf(length)
+    }
+
+    /** What the file is called, for messages. */
+    fun name(resolver: ContentResolver, uri: Uri): String {
+        val found = try {
+            resolver.query(uri, arrayOf(OpenableColumns.DISPLAY_NAME), null, null, null)?.use {
+                if (it.moveToFirst()) it.getString(0) else null
+            }
+        } catch (_: RuntimeException) { // providers throw what they like
+            null
+        }
+        return found ?: "the picture"
     }
 
     /** A camera frame in RGBA_8888, as the analyser asks for it. */

@@ -44,6 +44,7 @@ class LiveModel(application: Application) : AndroidViewModel(application) {
     /** Bind the back camera to the screen's life. */
     fun start(owner: LifecycleOwner, model: AppModel) {
         mutable.value = LiveState()
+        if (model.state.value.segmenter?.slides != false) return // the screen says why
         val future = ProcessCameraProvider.getInstance(getApplication())
         future.addListener({
             try {
@@ -77,13 +78,15 @@ class LiveModel(application: Application) : AndroidViewModel(application) {
 
     private fun show(frame: ImageProxy, model: AppModel) {
         val app = model.state.value
-        val segmenter = app.segmenter ?: return
+        val segmenter = app.segmenter?.takeUnless { it.slides } ?: return
         try {
             val picture = Bitmaps.fromFrame(frame)
             val found = runBlocking {
                 model.runtimeLock.withLock {
                     // While this frame waited, another model may have taken the runtime's place.
-                    if (model.state.value.segmenter === segmenter) segmenter.segment(picture) else null
+                    val current = model.state.value.segmenter === segmenter
+                    // A guard is about single pictures, and would only flicker here.
+                    if (current) segmenter.segment(picture, "the camera's picture", judged = false) else null
                 }
             } ?: return
             val mask = found.mask(app.threshold)

@@ -23,7 +23,7 @@ object Sharing {
     val device: String get() = "${Build.MANUFACTURER} ${Build.MODEL}, Android ${Build.VERSION.RELEASE}"
 
     /** @throws S2MEdgeException where the files cannot be made. */
-    fun intent(context: Context, state: PictureState, threshold: Double, style: OverlayStyle): Intent {
+    fun intent(context: Context, state: PictureState, style: OverlayStyle): Intent {
         val nothing = S2MEdgeException("there is no mask to share", "Choose a picture first.")
         val result = state.segmentation ?: throw nothing
         val mask = state.mask ?: throw nothing
@@ -40,7 +40,8 @@ object Sharing {
                 png(File(folder, "mask.png"), Bitmaps.ofMask(mask, contract.classes.size)),
                 png(File(folder, "overlay.png"), Bitmaps.captioned(painted, caption)),
                 File(folder, "result.json").apply {
-                    writeText(SegmentationRecord.json(result, mask, threshold, report, device, Instant.now().toString()))
+                    val now = Instant.now().toString()
+                    writeText(SegmentationRecord.json(result, mask, state.threshold, report, device, now))
                 },
             )
             val uris = ArrayList(files.map { FileProvider.getUriForFile(context, AUTHORITY, it) })

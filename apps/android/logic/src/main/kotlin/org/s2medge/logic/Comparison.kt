@@ -4,10 +4,16 @@ import java.util.Locale
 import kotlin.math.abs
 
 /** Limits that a comparison must keep; null where a precision promises nothing. From `parity.json`, entry `gate`. */
-data class Gate(val probabilityError: Double?, val maskAgreement: Double, val maskDice: Double?) {
+data class Gate(
+    val probabilityError: Double?,
+    val meanProbabilityError: Double?,
+    val maskAgreement: Double,
+    val maskDice: Double?,
+) {
     internal companion object {
         fun read(fields: Fields) = Gate(
             fields.optionalNumber("probability_error"),
+            fields.optionalNumber("mean_probability_error"),
             fields.number("mask_agreement"),
             fields.optionalNumber("mask_dice"),
         )
@@ -17,25 +23,33 @@ data class Gate(val probabilityError: Double?, val maskAgreement: Double, val ma
 /**
  * How far this device's probabilities lie from the reference's.
  *
- * @property maxProbabilityError largest absolute difference; not a number when any value is not.
+ * @property maxProbabilityError largest absolute difference; not finite when any value is not.
+ * @property meanProbabilityError mean absolute difference over pixels and outputs; alike.
  * @property maskAgreement fraction of pixels with the same label.
  * @property maskDice mean over the foreground labels that occur in either; 1 where none does.
  * @property maskFraction foreground in the reference's mask.
  */
 data class Comparison(
     val maxProbabilityError: Double,
+    val meanProbabilityError: Double,
     val maskAgreement: Double,
     val maskDice: Double,
     val maskFraction: Double,
 ) {
-    /** What is outside the gate, as sentences; empty when it holds. What is not a number is outside every gate. */
+    /** Whether the reference finds anything: equal empty masks prove nothing. */
+    val showsObject: Boolean get() = maskFraction > 0
+
+    /** What is outside the gate, as sentences; empty when it holds. What is not finite is outside every gate. */
     fun breaches(gate: Gate): List<String> = buildList {
-        val limit = gate.probabilityError
-        if (maxProbabilityError.isNaN()) {
-            add("a probability is not a number")
-        } else if (limit != null && maxProbabilityError > limit) {
-            add("largest probability error ${brief(maxProbabilityError)} above ${brief(limit)}")
+        fun error(title: String, value: Double, limit: Double?) {
+            if (!value.isFinite()) {
+                add("$title $value: a probability is not finite")
+            } else if (limit != null && value > limit) {
+                add("$title ${brief(value)} above ${brief(limit)}")
+            }
         }
+        error("largest probability error", maxProbabilityError, gate.probabilityError)
+        error("mean probability error", meanProbabilityError, gate.meanProbabilityError)
         if (!(maskAgreement >= gate.maskAgreement)) {
             add("mask agreement ${brief(maskAgreement)} below ${brief(gate.maskAgreement)}")
         }
@@ -59,9 +73,11 @@ data class Comparison(
                 )
             }
             var largest = 0.0
+            var sum = 0.0
             for (place in reference.values.indices) {
-                // Math.max lets a value that is not a number through, and keeps it.
-                largest = Math.max(largest, abs(reference.values[place].toDouble() - edge.values[place].toDouble()))
+                val difference = abs(reference.values[place].toDouble() - edge.values[place].toDouble())
+                largest = Math.max(largest, difference) // which keeps a value that is not a number, as the sum does
+                sum += difference
             }
             val known = reference.decided(threshold).labels
             val found = edge.decided(threshold).labels
@@ -78,6 +94,7 @@ data class Comparison(
             val area = known.size.toDouble()
             return Comparison(
                 maxProbabilityError = largest,
+                meanProbabilityError = sum / reference.values.size,
                 maskAgreement = bothCount.sum() / area,
                 maskDice = if (scores.isEmpty()) 1.0 else scores.average(),
                 maskFraction = (area - knownCount[0]) / area,

@@ -41,9 +41,9 @@ class Picture(val width: Int, val height: Int, val pixels: IntArray) {
     }
 }
 
-/** A picture in the network's size: size x size x channels, 8 bits. */
-class FittedPicture(val size: Int, val channels: Int, val pixels: ByteArray) {
+/** A picture in the network's size: height x width x channels, 8 bits. */
+class FittedPicture(val height: Int, val width: Int, val channels: Int, val pixels: ByteArray) {
     init {
-        require(pixels.size == size * size * channels)
+        require(pixels.size == height * width * channels)
     }
 }

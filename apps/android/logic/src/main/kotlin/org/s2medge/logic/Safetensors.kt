@@ -1,7 +1,6 @@
 package org.s2medge.logic
 
 import com.google.gson.JsonObject
-import com.google.gson.JsonParser
 import java.io.File
 import java.io.IOException
 import java.nio.ByteBuffer
@@ -11,8 +10,14 @@ import java.nio.ByteOrder
  * A safetensors file: 8 bytes little-endian length, a JSON header of that length, then the arrays' bytes.
  *
  * https://github.com/huggingface/safetensors#format
+ *
+ * @param refusal why a bundle with a damaged one is refused.
  */
-class Safetensors(private val data: ByteArray, private val name: String) {
+class Safetensors(
+    private val data: ByteArray,
+    private val name: String,
+    private val refusal: Refusal = Refusal.GOLDEN_DAMAGED,
+) {
     /** @property begin of its bytes in the file. */
     class Entry(val dtype: String, val shape: List<Int>, internal val begin: Int, internal val length: Int)
 
@@ -24,14 +29,22 @@ class Safetensors(private val data: ByteArray, private val name: String) {
         val length = ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN).getLong(0)
         if (length < 0 || length > data.size - 8) throw damaged("its header would be $length bytes long")
         val begin = 8 + length.toInt()
+        if (length > LONGEST_HEADER) throw damaged("its header would be $length bytes long")
         val header = runCatching {
-            JsonParser.parseString(String(data, 8, length.toInt(), Charsets.UTF_8)) as JsonObject
+            StrictJson.parse(data.copyOfRange(8, begin), name) as JsonObject
         }.getOrNull() ?: throw damaged("its header is not JSON")
-        val texts = header.get("__metadata__") as? JsonObject
-        metadata = texts?.entrySet()?.associate { it.key to it.value.asString } ?: emptyMap()
+        metadata = runCatching {
+            header.get("__metadata__")?.let { Fields(header, "").texts("__metadata__") } ?: emptyMap()
+        }.getOrNull() ?: throw damaged("its metadata")
         entries = header.keySet().filter { it != "__metadata__" }.associateWith { key ->
-            runCatching { entry(header.getAsJsonObject(key), begin) }.getOrNull() ?: throw damaged("the entry $key")
+            runCatching { entry(header.getAsJsonObject(key), begin) }.getOrNull() ?: throw damaged("the entry ${plain(key)}")
         }
+        var next = begin
+        for (entry in entries.values.sortedWith(compareBy({ it.begin }, { it.length }))) {
+            if (entry.begin != next) throw damaged("its arrays overlap, or leave a gap")
+            next += entry.length
+        }
+        if (next != data.size) throw damaged("something follows its arrays")
     }
 
     /** @throws S2MEdgeException no such array, or not of this type. */
@@ -58,7 +71,7 @@ class Safetensors(private val data: ByteArray, private val name: String) {
         val entry = entries[name]
         if (entry == null || (dtype != null && entry.dtype != dtype)) {
             val found = entry?.dtype ?: "nothing"
-            throw S2MEdgeException("$name should hold ${dtype ?: "an array"} and holds $found", EXPORT_AGAIN)
+            throw S2MEdgeException("$name should hold ${dtype ?: "an array"} and holds $found", EXPORT_AGAIN, refusal)
         }
         return entry
     }
@@ -79,22 +92,23 @@ class Safetensors(private val data: ByteArray, private val name: String) {
         return if (sound) Entry(dtype, shape, begin + first.toInt(), expected.toInt()) else null
     }
 
-    private fun damaged(reason: String) = S2MEdgeException("$name is damaged ($reason)", EXPORT_AGAIN)
+    private fun damaged(reason: String) = S2MEdgeException("$name is damaged ($reason)", EXPORT_AGAIN, refusal)
 
     companion object {
+        private const val LONGEST_HEADER = 100_000_000
         private val BYTES_PER_VALUE = mapOf(
             "BOOL" to 1, "U8" to 1, "I8" to 1, "F16" to 2, "BF16" to 2, "U16" to 2, "I16" to 2, "F32" to 4, "U32" to 4,
             "I32" to 4, "F64" to 8, "U64" to 8, "I64" to 8,
         )
 
         /** @throws S2MEdgeException missing or damaged. */
-        fun read(file: File): Safetensors {
+        fun read(file: File, refusal: Refusal = Refusal.GOLDEN_DAMAGED): Safetensors {
             val data = try {
                 file.readBytes()
             } catch (_: IOException) {
-                throw S2MEdgeException("there is no readable ${file.name}", "Put the whole bundle in place.")
+                throw S2MEdgeException("there is no readable ${file.name}", "Put the whole bundle in place.", refusal)
             }
-            return Safetensors(data, file.name)
+            return Safetensors(data, file.name, refusal)
         }
     }
 }

@@ -2,6 +2,7 @@ package org.s2medge.logic
 
 import com.google.gson.GsonBuilder
 import com.google.gson.JsonArray
+import com.google.gson.JsonNull
 import com.google.gson.JsonObject
 
 /** What is shared beside a mask: everything that is needed to know where it came from. */
@@ -9,6 +10,7 @@ object SegmentationRecord {
     /**
      * JSON, indented.
      *
+     * @param threshold that [mask] was decided with.
      * @param device model and system, for instance "Pixel 9, Android 16".
      * @param recordedAt ISO 8601.
      */
@@ -36,6 +38,7 @@ object SegmentationRecord {
             addProperty("notice", Contract.NOTICE)
             addProperty("model", contract.modelName)
             addProperty("checkpoint_sha256", contract.checkpointSha256)
+            addProperty("weights_sha256", contract.network.weightsSha256)
             addProperty("target", contract.target)
             addProperty("precision", contract.precision)
             addProperty("spectral", contract.spectral)
@@ -46,7 +49,9 @@ object SegmentationRecord {
             addProperty("width", mask.width)
             addProperty("height", mask.height)
             addProperty("threshold", threshold)
+            result.windows?.let { addProperty("windows", it) }
             add("classes", classes)
+            add("guard", result.verdict?.let(::guard) ?: JsonNull.INSTANCE)
             add(
                 "milliseconds",
                 JsonObject().apply {
@@ -56,8 +61,17 @@ object SegmentationRecord {
             )
             addProperty("recorded_at", recordedAt)
         }
-        return GsonBuilder().setPrettyPrinting().disableHtmlEscaping().create().toJson(record)
+        return GsonBuilder().setPrettyPrinting().disableHtmlEscaping().serializeNulls().create().toJson(record)
     }
+
+    private fun guard(verdict: GuardVerdict) = JsonObject().apply {
+        addProperty("score", rounded(verdict.score))
+        addProperty("threshold", rounded(verdict.threshold))
+        addProperty("unusual", verdict.unusual)
+    }
+
+    /** To three places, as the toolkit does. */
+    private fun rounded(value: Double) = Math.round(value * 1000) / 1000.0
 }
 
 /** Frames per second over the last seconds. @param window seconds. */

@@ -53,6 +53,17 @@ class ReadingTest {
             "negative side" to entry("[-1]", "[0,4]"),
             "a fraction" to entry("[1.5]", "[0,4]"),
             "beyond counting" to entry("[2147483647,2147483647,2147483647]", "[0,4]"),
+            "a gap" to file("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}}""", ByteArray(5)),
+            "a rest" to file("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", ByteArray(5)),
+            "shared bytes" to file(
+                """{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}""",
+                ByteArray(4),
+            ),
+            "a name twice" to file(
+                """{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}""",
+                ByteArray(4),
+            ),
+            "metadata that is no text" to file("""{"__metadata__":{"count":1}}"""),
             "offset beyond counting" to entry("[1]", "[4294967296,4294967300]"),
         )
         for ((name, data) in damaged) {
@@ -65,45 +76,82 @@ class ReadingTest {
 
     @Test
     fun `the example contract is read`() {
-        val contract = Contract.read(sound)
+        val contract = Contract.read(sound.toByteArray())
         assertEquals("coreml", contract.target)
-        assertEquals(96, contract.preprocessing.size)
+        assertEquals(96, contract.preprocessing.height)
+        assertEquals(96, contract.preprocessing.width)
+        assertEquals("matmul", contract.spectralFilter)
         assertEquals("example", contract.modelName)
         assertEquals(listOf("example"), contract.classes.map { it.name })
-        assertEquals(2, contract.artifact.sha256.size)
+        assertEquals(4, contract.files.size)
+        assertEquals(0.0001, contract.parity.gate.probabilityError!!, 0.0)
         assertEquals(0.5, contract.threshold, 0.0)
+    }
+
+    @Test
+    fun `a rectangle that 32 does not divide is taken, and a network without a filter`() {
+        val contract = Contract.read(
+            edited(sound) {
+                it.getAsJsonObject("preprocessing").apply { addProperty("height", 100); addProperty("width", 68) }
+                it.getAsJsonObject("output").add("shape", JsonParser.parseString("[1,1,100,68]"))
+                it.addProperty("spectral", "none")
+                it.getAsJsonObject("network").apply { addProperty("name", "plain-unet"); addProperty("architecture", "U-Net") }
+            }.toByteArray(),
+        )
+        assertEquals(listOf(100, 68), listOf(contract.preprocessing.height, contract.preprocessing.width))
+        assertEquals(null, contract.spectralFilter)
+        assertEquals("plain-unet", contract.modelName)
+        assertEquals("U-Net", contract.network.architecture)
+    }
+
+    @Test
+    fun `contracts of older and newer versions have different remedies`() {
+        fun remedy(version: Int) = runCatching { Contract.read(edited(sound) { it.addProperty("schema_version", version) }.toByteArray()) }
+            .exceptionOrNull().let { (it as S2MEdgeException).remedy }
+        assertTrue(remedy(1), "Export the bundle again" in remedy(1))
+        assertTrue(remedy(3), "Update the app" in remedy(3))
     }
 
     @Test
     fun `contracts that break the schema are refused`() {
         fun refused(words: String, change: (JsonObject) -> Unit) {
-            val reason = reasonOf { Contract.read(edited(sound, change)) }
+            val reason = reasonOf { Contract.read(edited(sound, change).toByteArray()) }
             assertTrue("$reason, not: $words", words in reason)
         }
         fun list(text: String) = JsonParser.parseString(text) as JsonArray
-        refused("newer than this app reads") { it.addProperty("schema_version", 2) }
-        refused("version 0") { it.addProperty("schema_version", 0) }
+        refused("newer than this app reads (2)") { it.addProperty("schema_version", 3) }
+        refused("version 1, which this app no longer reads (it reads 2)") { it.addProperty("schema_version", 1) }
+        refused("version 0, which this app no longer reads") { it.addProperty("schema_version", 0) }
+        refused("at spectral") { it.addProperty("spectral", "fourier") }
+        refused("at network") { it.remove("network") }
         refused("not a deployment contract") { it.remove("schema_version") }
-        refused("the notice") { it.addProperty("notice", "Use it as you like.") }
+        refused("at notice") { it.addProperty("notice", "Use it as you like.") }
         refused("at input/layout") { it.getAsJsonObject("input").remove("layout") }
-        refused("at preprocessing/size") { it.getAsJsonObject("preprocessing").addProperty("size", "large") }
-        refused("at preprocessing/size") { it.getAsJsonObject("preprocessing").addProperty("size", 96.5) }
+        refused("at preprocessing/height") { it.getAsJsonObject("preprocessing").addProperty("height", "large") }
+        refused("at preprocessing/width") { it.getAsJsonObject("preprocessing").addProperty("width", 96.5) }
         refused("at input/normalised_inside") { it.getAsJsonObject("input").addProperty("normalised_inside", "true") }
-        refused("at artifact/sha256/x") { it.getAsJsonObject("artifact").getAsJsonObject("sha256").addProperty("x", 1) }
-        refused("a size of 100") { it.getAsJsonObject("preprocessing").addProperty("size", 100) }
-        refused("the fit crop") { it.getAsJsonObject("preprocessing").addProperty("fit", "crop") }
-        refused("not positive") { it.getAsJsonObject("preprocessing").add("standard_deviation", list("[1,0,1]")) }
-        refused("too few") { it.getAsJsonObject("preprocessing").add("mean", list("[0]")) }
-        refused("2 channels") { it.getAsJsonObject("preprocessing").addProperty("channels", 2) }
+        refused("at files/x") { it.getAsJsonObject("files").addProperty("x", 1) }
+        refused("at files") { it.getAsJsonObject("files").remove("parity.json") }
+        refused("at preprocessing/height") { it.getAsJsonObject("preprocessing").addProperty("height", 0) }
+        refused("more memory than an app can give") { it.getAsJsonObject("preprocessing").addProperty("width", 8193) }
+        refused("for a picture of 64 x 96") { it.getAsJsonObject("preprocessing").addProperty("height", 64) }
+        refused("at preprocessing/fit") { it.getAsJsonObject("preprocessing").addProperty("fit", "crop") }
+        refused("at preprocessing/standard_deviation") { it.getAsJsonObject("preprocessing").add("standard_deviation", list("[1,0,1]")) }
+        refused("at preprocessing/mean") { it.getAsJsonObject("preprocessing").add("mean", list("[0]")) }
+        refused("at preprocessing/channels") { it.getAsJsonObject("preprocessing").addProperty("channels", 2) }
         refused("an output of shape") { it.getAsJsonObject("output").add("shape", list("[1,1,96,64]")) }
         refused("the activation softmax") { it.getAsJsonObject("output").addProperty("activation", "softmax") }
-        refused("a threshold of 1.5") { it.getAsJsonObject("postprocessing").addProperty("threshold", 1.5) }
+        refused("at postprocessing/threshold") { it.getAsJsonObject("postprocessing").addProperty("threshold", 1.5) }
         refused("0 classes") { it.add("classes", JsonArray()) }
-        refused("not RGB") { it.add("classes", list("""[{"name":"x","colour":[1,2]}]""")) }
-        refused("not RGB") { it.add("classes", list("""[{"name":"x","colour":[1,2,256]}]""")) }
+        refused("at classes/0/colour") { it.add("classes", list("""[{"name":"x","colour":[1,2]}]""")) }
+        refused("at classes/0/colour") { it.add("classes", list("""[{"name":"x","colour":[1,2,256]}]""")) }
         refused("the colour grey") { it.getAsJsonObject("input").addProperty("colour", "grey") }
-        refused("the artifact's name") { it.getAsJsonObject("artifact").addProperty("file", "../x") }
-        assertEquals("contract.json is not a deployment contract", reasonOf { Contract.read("no JSON {") })
-        assertEquals("contract.json is not a deployment contract", reasonOf { Contract.read("[]") })
+        refused("at artifact/file") { it.getAsJsonObject("artifact").addProperty("file", "../x") }
+        refused("at output/shape") { it.getAsJsonObject("output").add("shape", list("[1,1,96]")) }
+        refused("at preprocessing/window") { it.getAsJsonObject("preprocessing").addProperty("fit", "window") }
+        refused("at network/multiply_adds") { it.getAsJsonObject("network").addProperty("multiply_adds", -1) }
+        refused("at parity/images") { it.getAsJsonObject("parity").addProperty("images", 1.5) }
+        refused("more pictures with") { it.getAsJsonObject("parity").addProperty("images_with_foreground", 9) }
+        assertEquals(Refusal.TOO_LARGE, refusalOf { Contract.read(ByteArray(1 shl 21)) })
     }
 }

@@ -31,7 +31,7 @@ class SelfTestTest {
         override fun probabilities(fitted: FittedPicture): ProbabilityMap {
             val known = bundle.golden.firstOrNull { it.image.pixels.contentEquals(fitted.pixels) } ?: bundle.golden[0]
             val values = known.probabilities.values.copyOf().also(change)
-            return ProbabilityMap(1, fitted.size, fitted.size, values)
+            return ProbabilityMap(1, fitted.height, fitted.width, values)
         }
     }
 
@@ -54,10 +54,21 @@ class SelfTestTest {
     }
 
     @Test
-    fun `a value that is not a number is red`() {
-        val report = report { it[it.size - 1] = Float.NaN }
-        assertFalse(report.passed)
-        assertTrue(report.verdict, "not a number" in report.verdict)
+    fun `a value that is not finite is red`() {
+        for (value in listOf(Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY)) {
+            val report = report { it[it.size - 1] = value }
+            assertFalse(report.passed)
+            assertTrue(report.verdict, "not finite" in report.verdict)
+        }
+    }
+
+    @Test
+    fun `golden inputs without an object are red, and one with an object is enough`() {
+        fun entry(fraction: Double) = SelfTestReport.Entry("x", Comparison(0.0, 0.0, 1.0, 1.0, fraction), emptyList(), 1.0)
+        val empty = SelfTestReport("recorded", listOf(entry(0.0), entry(0.0)), null)
+        assertFalse(empty.passed)
+        assertTrue(empty.verdict, "finds nothing" in empty.verdict)
+        assertTrue(SelfTestReport("recorded", listOf(entry(0.0), entry(0.1)), null).passed)
     }
 
     @Test
@@ -70,7 +81,7 @@ class SelfTestTest {
 
     @Test
     fun `a recorded mask that does not follow is red`() {
-        copy.change("golden.safetensors") { data -> data.apply { fill(1, size - 9000, size) } }
+        copy.changeHashed("golden.safetensors") { data -> data.apply { fill(1, size - 9000, size) } }
         val damaged = ModelBundle.open(copy.folder)
         val report = SelfTest.run(damaged, Recorded(damaged))
         assertFalse(report.passed)
@@ -90,7 +101,7 @@ class SelfTestTest {
     @Test
     fun `a picture goes through and is recorded`() {
         val segmenter = Segmenter(bundle, Recorded(bundle), report())
-        val result = segmenter.segment(Picture(192, 48, IntArray(192 * 48) { 0x5a5a5a }))
+        val result = segmenter.segment(Picture(192, 48, IntArray(192 * 48) { 0x5a5a5a }), "grey")
         val mask = result.mask(0.5)
         assertEquals(listOf(192, 48), listOf(mask.width, mask.height))
         assertTrue(result.mask(1.0).areas(2)[1] < mask.areas(2)[1])
@@ -99,6 +110,6 @@ class SelfTestTest {
         assertEquals(Contract.NOTICE, record.get("notice").asString)
         assertEquals("float32", record.get("precision").asString)
         assertEquals(mask.areas(2)[1], record.getAsJsonArray("classes")[0].asJsonObject.get("pixels").asInt)
-        assertTrue("at least 8 pixels" in runCatching { segmenter.segment(Picture(7, 9, IntArray(63))) }.exceptionOrNull()!!.message!!)
+        assertTrue("at least 8 pixels" in runCatching { segmenter.segment(Picture(7, 9, IntArray(63)), "tiny") }.exceptionOrNull()!!.message!!)
     }
 }

@@ -4,7 +4,6 @@ import com.google.gson.JsonObject
 import com.google.gson.JsonParser
 import java.io.File
 import org.junit.Assert.assertTrue
-import org.junit.Assert.fail
 import org.junit.rules.TemporaryFolder
 
 /** The contract test vectors of `apps/vectors`, whose README defines every field. */
@@ -15,6 +14,7 @@ internal object Vectors {
     val file = File(folder, index.getAsJsonObject("tensors").get("file").asString)
     val tensors = Safetensors.read(file)
     val cases = index.getAsJsonArray("cases").map { Case(it.asJsonObject) }
+    val windows = index.getAsJsonArray("windows").map { Case(it.asJsonObject) }
 
     fun tolerance(name: String) = index.getAsJsonObject("tolerance").get(name).asDouble
 
@@ -23,17 +23,20 @@ internal object Vectors {
         val height = json.get("height").asInt
         val width = json.get("width").asInt
         val threshold = json.getAsJsonObject("postprocessing").get("threshold").asDouble
-        val thickness = json.get("outline_thickness").asInt
+        val thickness get() = json.get("outline_thickness").asInt
         val preprocessing = Preprocessing.read(Fields(json, "").inner("preprocessing"))
         val output = Contract.readOutput(Fields(json, "").inner("output"))
 
         fun area(size: String) = json.getAsJsonObject("area").getAsJsonArray(size).map { it.asInt }
 
+        /** Of a window case. */
+        fun wholes(part: String) = json.getAsJsonArray(part).map { it.asInt }
+
         fun bytes(part: String) = tensors.uint8("$name.$part").second
 
         fun picture() = Picture.ofBytes(width, height, bytes("picture"))
 
-        fun fitted() = FittedPicture(preprocessing.size, preprocessing.channels, bytes("fitted"))
+        fun fitted() = FittedPicture(preprocessing.height, preprocessing.width, preprocessing.channels, bytes("fitted"))
 
         fun probabilities() = map(tensors.float32("$name.probabilities"))
     }
@@ -55,6 +58,12 @@ internal class BundleCopy(temporary: TemporaryFolder, name: String = "bundle") {
         file.writeBytes(change(file.readBytes()))
     }
 
+    /** Change a file, and the hash that the contract has of it. */
+    fun changeHashed(name: String, change: (ByteArray) -> ByteArray) {
+        change(name, change)
+        changeContract { it.getAsJsonObject("files").addProperty(name, sha256(File(folder, name))) }
+    }
+
     fun changeContract(change: (JsonObject) -> Unit) =
         change("contract.json") { edited(String(it), change).toByteArray() }
 }
@@ -63,13 +72,16 @@ internal fun edited(text: String, change: (JsonObject) -> Unit): String =
     JsonParser.parseString(text).asJsonObject.also(change).toString()
 
 /** The reason of the [S2MEdgeException] that a block throws. */
-internal fun reasonOf(block: () -> Unit): String {
+internal fun reasonOf(block: () -> Unit): String = thrownBy(block).reason
+
+internal fun refusalOf(block: () -> Unit): Refusal? = thrownBy(block).refusal
+
+private fun thrownBy(block: () -> Unit): S2MEdgeException {
     try {
         block()
     } catch (error: S2MEdgeException) {
         assertTrue(error.remedy.isNotEmpty())
-        return error.reason
+        return error
     }
-    fail("nothing was thrown")
-    return ""
+    throw AssertionError("nothing was thrown")
 }

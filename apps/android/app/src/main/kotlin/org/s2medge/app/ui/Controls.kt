@@ -24,8 +24,10 @@ import androidx.compose.ui.graphics.Color
 import androidx.compose.ui.graphics.FilterQuality
 import androidx.compose.ui.graphics.asImageBitmap
 import androidx.compose.ui.layout.ContentScale
+import androidx.compose.ui.semantics.LiveRegionMode
 import androidx.compose.ui.semantics.clearAndSetSemantics
 import androidx.compose.ui.semantics.contentDescription
+import androidx.compose.ui.semantics.liveRegion
 import androidx.compose.ui.semantics.semantics
 import androidx.compose.ui.unit.dp
 import java.util.Locale
@@ -115,6 +117,7 @@ fun Figures(mask: LabelMap, result: Segmentation) {
     val contract = result.contract
     val areas = remember(mask) { mask.areas(contract.classes.size + 1) }
     Column(verticalArrangement = Arrangement.spacedBy(6.dp)) {
+        result.verdict?.warning?.let { UnusualPicture(it) }
         contract.classes.forEachIndexed { index, entry ->
             Row(verticalAlignment = Alignment.CenterVertically, horizontalArrangement = Arrangement.spacedBy(8.dp)) {
                 val (red, green, blue) = entry.colour
@@ -123,11 +126,26 @@ fun Figures(mask: LabelMap, result: Segmentation) {
             }
         }
         LabelledValue("Network", milliseconds(result.network))
+        result.windows?.let { LabelledValue("Windows", it.toString()) }
         LabelledValue("Resize", milliseconds(result.preparing))
         LabelledValue("Model", contract.modelName)
         LabelledValue("Precision", contract.precision)
         LabelledValue("Runs on", result.runtime)
     }
+}
+
+/** What the bundle's guard says of a picture unlike the training's; the mask is shown all the same. */
+@Composable
+private fun UnusualPicture(warning: String) {
+    Text(
+        "\u26A0 This picture $warning.",
+        color = MaterialTheme.colorScheme.error,
+        style = MaterialTheme.typography.bodyMedium,
+        modifier = Modifier.semantics {
+            contentDescription = "Warning: this picture $warning."
+            liveRegion = LiveRegionMode.Polite
+        },
+    )
 }
 
 fun percent(part: Int, whole: Int): String = percent(part.toDouble() / maxOf(1, whole))

@@ -35,7 +35,7 @@ fun LiveScreen(model: AppModel, app: AppState, live: LiveModel) {
         if (granted) live.start(owner, model) else live.refuse()
     }
     DisposableEffect(app.segmenter) {
-        if (app.segmenter != null) {
+        if (app.segmenter?.slides == false) {
             val permission = Manifest.permission.CAMERA
             if (ContextCompat.checkSelfPermission(context, permission) == PackageManager.PERMISSION_GRANTED) {
                 live.start(owner, model)
@@ -54,6 +54,10 @@ fun LiveScreen(model: AppModel, app: AppState, live: LiveModel) {
         val contract = app.bundle?.contract
         when {
             app.segmenter == null -> Badge(passed = false, title = app.report?.verdict ?: "not run")
+            app.segmenter.slides -> Text(
+                "This network slides over a picture at its own resolution. That is for single pictures, see the tab Picture: " +
+                    "it takes too long for live video.",
+            )
             error != null -> ErrorMessage(error)
             image == null || contract == null -> Text("Starting the camera")
             else -> {

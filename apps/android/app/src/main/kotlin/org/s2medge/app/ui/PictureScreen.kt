@@ -24,6 +24,7 @@ import androidx.compose.ui.Modifier
 import androidx.compose.ui.platform.LocalContext
 import androidx.compose.ui.unit.dp
 import androidx.lifecycle.compose.collectAsStateWithLifecycle
+import java.util.Locale
 import org.s2medge.app.AppModel
 import org.s2medge.app.AppState
 import org.s2medge.app.PictureModel
@@ -36,7 +37,7 @@ import org.s2medge.logic.S2MEdgeException
 fun PictureScreen(model: AppModel, app: AppState, picture: PictureModel) {
     val state by picture.state.collectAsStateWithLifecycle()
     fun load(uri: Uri?) {
-        if (uri != null) picture.load(uri, app.segmenter, model.runtimeLock, app.threshold, app.style)
+        if (uri != null) picture.load(uri, model)
     }
     val photos = rememberLauncherForActivityResult(PickVisualMedia()) { load(it) }
     val files = rememberLauncherForActivityResult(OpenDocument()) { load(it) }
@@ -60,7 +61,9 @@ fun PictureScreen(model: AppModel, app: AppState, picture: PictureModel) {
         }
         state.working?.let {
             Text(it)
-            LinearProgressIndicator()
+            val progress = state.progress
+            if (progress == null) LinearProgressIndicator() else LinearProgressIndicator(progress = { progress })
+            OutlinedButton(onClick = picture::cancel) { Text("Cancel") }
         }
         state.error?.let { ErrorMessage(it) }
         Result(model, app, picture, state)
@@ -84,12 +87,16 @@ private fun Result(model: AppModel, app: AppState, picture: PictureModel, state:
     PictureWithMask(image, state.overlay, summary)
     if (mask == null || result == null) return
     MaskControls(app.threshold, app.style, result.contract.channelsOut == 1, model::setThreshold, model::setStyle)
+    if (result.fixedThreshold != null && result.contract.channelsOut == 1 && state.threshold != app.threshold) {
+        Text("This mask is of the threshold %.2f. Another one takes another run.".format(Locale.getDefault(), state.threshold))
+        OutlinedButton(onClick = { picture.again(model) }) { Text("Segment again") }
+    }
     Figures(mask, result)
     val context = LocalContext.current
     OutlinedButton(
         onClick = {
             try {
-                val files = Sharing.intent(context, state, app.threshold, app.style)
+                val files = Sharing.intent(context, state, app.style)
                 context.startActivity(Intent.createChooser(files, "Share mask, picture and JSON"))
             } catch (error: S2MEdgeException) {
                 picture.fail(error)

@@ -19,7 +19,7 @@ import androidx.compose.ui.semantics.Role
 import androidx.compose.ui.unit.dp
 import org.s2medge.app.AppModel
 import org.s2medge.app.AppState
-import org.s2medge.app.ExecuTorchRuntime
+import org.s2medge.app.DeviceRuntime
 
 /** The golden inputs on this device, per number of threads: green or red, and how long they take. */
 @Composable
@@ -33,13 +33,13 @@ fun SelfTestScreen(model: AppModel, app: AppState) {
             "The inputs that were recorded with the model run here, and have to give what the reference gave. " +
                 "A red badge shows no masks. Choosing runs the test.",
         )
-        for (threads in ExecuTorchRuntime.THREADS) {
+        for (threads in DeviceRuntime.THREADS) {
             val chosen = threads == app.threads
             Card(Modifier.selectable(chosen, role = Role.RadioButton) { model.select(bundle, threads) }) {
                 Row(Modifier.padding(12.dp), verticalAlignment = Alignment.CenterVertically) {
                     RadioButton(selected = chosen, onClick = null)
                     Column(Modifier.padding(start = 12.dp)) {
-                        val title = ExecuTorchRuntime.threadsTitle(threads)
+                        val title = DeviceRuntime.threadsTitle(threads)
                         val report = app.reports[threads]
                         if (report == null) {
                             Text("$title: not tested yet")
@@ -56,6 +56,7 @@ fun SelfTestScreen(model: AppModel, app: AppState) {
         }
         Text("Limits, ${bundle.contract.precision}", style = MaterialTheme.typography.titleSmall)
         bundle.gate.probabilityError?.let { LabelledValue("Probability error at most", it.toString()) }
+        bundle.gate.meanProbabilityError?.let { LabelledValue("Mean probability error at most", it.toString()) }
         LabelledValue("Mask agreement at least", bundle.gate.maskAgreement.toString())
         bundle.gate.maskDice?.let { LabelledValue("Dice between masks at least", it.toString()) }
         LabelledValue("Reference", bundle.goldenDevice)

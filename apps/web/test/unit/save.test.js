@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { summary } from '../../src/ui/save.js';
+import { warningOf } from '../../src/ui/text.js';
+import { standInModel } from './stand-in.js';
+import { vectors } from './vectors.js';
+
+Object.defineProperty(globalThis, 'navigator', { value: { userAgent: 'a test' }, configurable: true });
+
+const { contract } = standInModel(vectors.windows[0].preprocessing, 1, 0.25).bundle;
+const selfTest = { passed: true, provider: 'wasm', threads: 1, version: '1', files: [], images: [], breaches: [], notes: [] };
+
+/**
+ * What is saved of a picture with this verdict.
+ * @param {import('../../src/core/guard.js').GuardVerdict | null} guard
+ */
+function saved(guard) {
+  const answer = { id: 'a', areas: [50], windows: 1, networkMilliseconds: 1, milliseconds: 2, guard };
+  const decision = /** @type {any} */ ({ width: 10, height: 20, answers: [answer], between: null });
+  const shown = /** @type {any} */ ([{ id: 'a', opened: { contract, selfTest } }]);
+  return summary({ name: 'fundus.jpg', decision, shown, threshold: null }, 0);
+}
+
+test('the saved figures carry the verdict of the guard, in the words of the command line', () => {
+  const verdict = { score: 26.75149, threshold: 13.66184616, unusual: true };
+  assert.deepEqual(saved(verdict).guard, { score: 26.751, threshold: 13.662, unusual: true });
+  assert.deepEqual(saved({ ...verdict, score: 8.5, unusual: false }).guard, { score: 8.5, threshold: 13.662, unusual: false });
+  assert.deepEqual(saved(verdict).area_fraction, { c0: 0.25 });
+});
+
+test('without a guard they say so', () => {
+  assert.equal(saved(null).guard, null);
+});
+
+test('the warning says the score, the usual one, and what follows', () => {
+  assert.match(
+    warningOf({ score: 26.75149, threshold: 13.66184616, unusual: true }),
+    /looks unlike the pictures this network was trained on \(score 26\.8, usual up to 13\.7\); the mask may mean nothing\.$/,
+  );
+});

@@ -1,0 +1,1 @@
+"""S2M-Net: configuration, blocks, the spectral filter, and its fake-quantized form. One network among others."""

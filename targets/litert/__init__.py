@@ -1,0 +1,1 @@
+"""The LiteRT target (.tflite): channels last, one XNNPACK delegate, run by the pip runtime here and by phones."""

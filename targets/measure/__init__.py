@@ -1,0 +1,1 @@
+"""Measuring artifacts, the same for every target: parity, evaluation, benchmark."""

@@ -1,7 +1,0 @@
-"""Parity: the same gates, comparison and report for every target."""
-
-from s2m_edge.targets.parity.compare import ImageParity, compare
-from s2m_edge.targets.parity.gates import GATES, Gate
-from s2m_edge.targets.parity.report import ParityReport
-
-__all__ = ["GATES", "Gate", "ImageParity", "ParityReport", "compare"]

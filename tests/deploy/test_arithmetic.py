@@ -1,0 +1,38 @@
+"""Counting a network's multiply-adds."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from s2m_edge.deploy.arithmetic import multiply_adds
+
+
+def test_a_convolutions_multiply_adds_are_its_taps_times_its_outputs():
+    convolution = nn.Conv2d(3, 8, 3, stride=2, padding=1, groups=1)
+    assert multiply_adds(convolution, (3, 32, 32)) == 8 * 16 * 16 * 3 * 9
+
+
+def test_the_networks_count_is_that_of_its_convolutions_and_of_the_filters_four_products(small_model):
+    counted = 0
+
+    def add(module: nn.Conv2d, inputs, output) -> None:
+        nonlocal counted
+        counted += output.numel() * module.weight[0].numel()
+
+    hooks = [module.register_forward_hook(add) for module in small_model.modules() if isinstance(module, nn.Conv2d)]
+    with torch.no_grad():
+        small_model(torch.zeros(1, 3, 96, 96))
+    for hook in hooks:
+        hook.remove()
+    config = small_model.config
+    for stage, channels in enumerate(config.encoder_channels, start=1):
+        length, basis = config.stage_size(stage), 2 * (config.stage_frequencies(stage) // 2 + 1)
+        # Along the width, then along the height, and back again.
+        counted += 2 * channels * (length * length * basis + length * basis * basis)
+    assert multiply_adds(small_model, (3, 96, 96)) == counted
+
+
+def test_counting_leaves_the_network_alone(small_model):
+    multiply_adds(small_model, (3, 96, 96))
+    assert {parameter.device.type for parameter in small_model.parameters()} == {"cpu"}
