@@ -28,7 +28,7 @@ from s2m_edge.errors import CheckpointError, ConfigurationError, NativeBuildErro
 from s2m_edge.files import write_json
 from s2m_edge.imaging.folders import list_images
 from s2m_edge.network.spectral.compiled import trace_through
-from s2m_edge.train import depthwise
+from s2m_edge.train import kernels
 from s2m_edge.train.allocator import keep_freed_memory
 from s2m_edge.train.callbacks import AverageWeights, KeepBest, KeepState, PictureSheets, SeedEachEpoch, ShowProgress
 from s2m_edge.train.data.augment import find_augmentation
@@ -102,7 +102,7 @@ def require_possible(run: Run, machine: Machine) -> str:
             f"this machine cannot train so ({reason.rstrip('.')})",
             "Change --accelerator, --devices, --strategy, --nodes or --precision; auto takes what is there.",
         ) from None
-    return "\n".join(filter(None, (remark, "" if _on_gpu(machine) else depthwise.lacking())))
+    return "\n".join(filter(None, (remark, "" if _on_gpu(machine) else kernels.lacking())))
 
 
 def recipe_module(recipe: Recipe, phase: Phase) -> tuple[SegmentationModule, list[dict[str, str]]]:
@@ -247,7 +247,7 @@ def run_trainer(trainer: Trainer, module: SegmentationModule, data: ImageFolderD
         _require_state(state)
     if trainer.strategy.root_device.type == "cpu":
         with suppress(NativeBuildError):  # `require_possible` has said what that costs
-            depthwise.enable()
+            kernels.enable()
     before = signal.getsignal(signal.SIGINT)
     try:
         # The state is a file of this run, yet it is unpickled no further than tensors and plain values.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from s2m_edge.errors import ConfigurationError, TrainingError
 from s2m_edge.network.config import S2MNetConfig
 from s2m_edge.network.model import S2MNet
-from s2m_edge.train.depthwise import FastDepthwise, is_enabled
+from s2m_edge.train.kernels import training_kernels
 from s2m_edge.train.losses import labels_from_logits, make_loss
 from s2m_edge.train.recipe import Phase, Recipe
 from s2m_edge.train.teacher.config import TeacherConfig
@@ -67,7 +67,7 @@ class SegmentationModule(LightningModule):
     def training_kernels(self) -> AbstractContextManager[Any]:
         """Within it a step runs with our kernels; what torch.compile traces has its own."""
         compiled = self.network._compiled_call_impl is not None
-        return nullcontext() if compiled or not is_enabled() else FastDepthwise()
+        return nullcontext() if compiled else training_kernels(self.network)
 
     def training_loss(self, batch: dict[str, Any]) -> Tensor:
         """What a step minimises on a batch, a scalar."""

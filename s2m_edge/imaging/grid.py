@@ -1,4 +1,4 @@
-"""Where the slices of a study lie in the body: what areas in mm2, volumes in millilitres and written geometries follow from."""
+"""Where the slices of a study lie in the body; areas in mm2, volumes in millilitres and written geometries follow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Grid:
-    """The places of all pixels of a stack of slices, in DICOM's patient coordinates: millimetres to the left, back, head.
+    """The places of all pixels of a stack of slices, in DICOM's patient coordinates: mm to the left, back, head.
 
     Attributes:
         slices, rows, columns: how many.
@@ -39,7 +39,7 @@ class Grid:
 
     @cached_property
     def normal(self) -> NDArray[np.float64] | None:
-        """The unit vector across the slices, row by column; where a gantry was tilted, slices do not follow along it."""
+        """The unit vector across the slices, row by column. Slices of a tilted gantry do not follow along it."""
         if self.directions is None:
             return None
         across = np.cross(self.directions[0], self.directions[1])
@@ -54,8 +54,8 @@ class Grid:
 
     @cached_property
     def extents(self) -> NDArray[np.float64] | None:
-        """mm that each slice stands for across the slices: half the way to both neighbours, at an end the whole way to the
-        one there is, and of a slice by itself its thickness. None where neither is known."""
+        """mm that each slice stands for across the slices: half the way to both neighbours, at an end the whole way to
+        the one there is, and of a slice by itself its thickness. None where neither is known."""
         if self.slices == 1 or self.depths is None:
             return None if self.thickness is None or self.slices > 1 else np.array([self.thickness])
         steps = np.abs(np.diff(self.depths))

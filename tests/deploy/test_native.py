@@ -118,14 +118,13 @@ def test_a_full_cache_is_named_and_no_compiler_asked_for(library: NativeLibrary)
 def test_training_goes_on_without_its_kernel_where_the_cache_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from s2m_edge.train.depthwise import lacking
-    from s2m_edge.train.depthwise import native as depthwise
+    from s2m_edge.train.kernels import lacking, native
 
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("S2M_EDGE_CACHE", str(tmp_path / "file" / "cache"))
     monkeypatch.delenv("S2M_EDGE_PREBUILT", raising=False)
-    monkeypatch.delenv(depthwise.SWITCH, raising=False)
-    monkeypatch.setattr(depthwise, "_loaded", depthwise._Loaded())
+    monkeypatch.delenv(native.SWITCH, raising=False)
+    monkeypatch.setattr(native, "_loaded", native._Loaded())
     assert "S2M_EDGE_CACHE" in lacking()
     with pytest.raises(NativeBuildError):  # what `run_trainer` passes over
-        depthwise.enable()
+        native.enable()

@@ -19,8 +19,8 @@ from PIL import Image
 from s2m_edge.checkpoint import load_model, read_header, save_checkpoint
 from s2m_edge.errors import CheckpointError, ConfigurationError, ImageError, OutputError, TrainingError
 from s2m_edge.train.callbacks import average_with_warm_up
-from s2m_edge.train.depthwise import FastDepthwise, convolution, lacking
 from s2m_edge.train.fit import Machine, require_possible, train_run
+from s2m_edge.train.kernels import depthwise, lacking
 from s2m_edge.train.module import SegmentationModule
 from s2m_edge.train.recipe import Phase, Recipe
 from s2m_edge.train.run import Run, begin_run, open_run
@@ -149,21 +149,24 @@ def test_the_weights_that_are_validated_and_pictured_are_the_weights_that_are_ke
 @pytest.mark.skipif(lacking() != "", reason="no C++ compiler or no CMake here: the kernel cannot be built")
 def test_on_a_cpu_the_native_kernel_sums_the_depthwise_gradients(folder: Path, tmp_path: Path, monkeypatch):
     results: list[bool] = []
-    real = convolution.try_kernel
+    real = depthwise.try_kernel
 
     def watched(x, upstream, size):
         results.append((found := real(x, upstream, size)) is not None)
         return found
 
-    monkeypatch.setattr(convolution, "try_kernel", watched)
+    monkeypatch.setattr(depthwise, "try_kernel", watched)
     train_run(begun(folder, tmp_path / "run", replace(RECIPE, phases=(Phase(96, 1, 2, 1e-3),))), CPU)
     assert results == [True] * 2 * 10, "two steps, kernels of five and seven at five stages"
 
 
 def test_a_compiled_network_trains_with_what_its_compiler_makes(monkeypatch):
-    monkeypatch.setattr("s2m_edge.train.module.is_enabled", lambda: True)
+    monkeypatch.setattr("s2m_edge.train.kernels.mode.is_enabled", lambda: True)
     module = SegmentationModule(RECIPE, RECIPE.phases[0])
-    assert isinstance(module.training_kernels(), FastDepthwise)
+    norm = module.network.get_submodule("stem.1")
+    with module.training_kernels():
+        assert "forward" in vars(norm), "the norm and its ELU run as one"
+    assert "forward" not in vars(norm)
     module.network.compile()
     assert isinstance(module.training_kernels(), nullcontext)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from fuzzing import OTHER_VECTORS, SANITIZERS, THREAD_SANITIZER, find_wrong_shapes
 from s2m_edge.deploy.golden import reference_logits
 from s2m_edge.errors import NativeBuildError
 from s2m_edge.native import KERNEL_FOLDER, find_cmake, find_compiler
 from s2m_edge.network.spectral import dft_spectral_filter, kernel, reference_spectral_filter, spectral_filter
-from support import lively_network, network_preprocessing, runs_avx2
+from support import lively_network, network_preprocessing
 
 COMPILER = find_compiler()
 
@@ -183,40 +183,15 @@ def test_a_damaged_library_is_named_with_what_to_do_at_every_call(tmp_path: Path
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
-def test_random_shapes_under_sanitizers(sanitizers: str, tmp_path: Path):
-    """The program also counts allocations, keeps guard values around every tensor, and runs many threads at once."""
-    assert COMPILER is not None
-    program = tmp_path / "fuzz"
-    command = [COMPILER, "-std=c++17", "-O1", "-g", "-march=native", f"-fsanitize={sanitizers}", "-pthread"]
-    command += ["-fno-sanitize-recover=all", f"-I{KERNEL_FOLDER}", str(KERNEL_FOLDER / "test" / "fuzz.cpp")]
-    built = subprocess.run([*command, "-o", str(program)], capture_output=True, text=True, check=False)
-    if built.returncode and "sanitize" in built.stderr:
-        pytest.skip(f"this compiler has no {sanitizers} sanitizer: {built.stderr.strip().splitlines()[0]}")
-    assert built.returncode == 0, built.stderr
-    done = subprocess.run([str(program), "200", "7"], capture_output=True, text=True, check=False, timeout=300)
-    if "unexpected memory mapping" in done.stderr:
-        pytest.skip("this kernel's address-space layout is not one that the thread sanitizer takes")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "200 shapes right" in done.stdout
-
-
 @pytest.mark.parametrize(
     "flags",
-    [
-        pytest.param(["-mavx2", "-mfma", "-mf16c"], id="AVX2"),
-        pytest.param([], id="no more than every processor has"),
-        pytest.param(["-DS2M_EDGE_PLAIN_VECTORS"], id="a compiler without vector types"),
-    ],
+    [pytest.param(SANITIZERS, id="addresses, undefined behaviour"), pytest.param(THREAD_SANITIZER, id="threads")],
 )
+def test_random_shapes_under_sanitizers(flags: list[str], tmp_path: Path):
+    """The program also counts allocations, keeps guard values around every tensor, and runs many threads at once."""
+    find_wrong_shapes(KERNEL_FOLDER / "test" / "fuzz.cpp", flags, 200, tmp_path)
+
+
+@pytest.mark.parametrize("flags", OTHER_VECTORS)
 def test_random_shapes_with_the_vectors_of_other_processors(flags: list[str], tmp_path: Path):
-    """What is compiled for this processor has one width of vectors; portable builds and other compilers have others."""
-    assert COMPILER is not None
-    if "-mavx2" in flags and not runs_avx2():
-        pytest.skip("this processor has no AVX2, FMA and F16C")
-    program = tmp_path / "fuzz"
-    command = [COMPILER, "-std=c++17", "-O1", "-ffp-contract=fast", *flags, "-pthread", f"-I{KERNEL_FOLDER}"]
-    subprocess.run([*command, str(KERNEL_FOLDER / "test" / "fuzz.cpp"), "-o", str(program)], check=True)
-    done = subprocess.run([str(program), "150", "11"], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "150 shapes right" in done.stdout
+    find_wrong_shapes(KERNEL_FOLDER / "test" / "fuzz.cpp", flags, 150, tmp_path)

@@ -1,17 +1,29 @@
-"""Turning every depthwise convolution of a network into ours, without touching the network."""
+"""Running a network's training step with our kernels, without touching the network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from s2m_edge.train.depthwise.convolution import depthwise_convolution
-from s2m_edge.train.depthwise.native import KERNEL_SIZES, is_enabled
+from s2m_edge.train.kernels.depthwise import KERNEL_SIZES, depthwise_convolution
+from s2m_edge.train.kernels.native import is_enabled
+from s2m_edge.train.kernels.norms import FastNorms
+
+
+@contextmanager
+def training_kernels(network: nn.Module) -> Iterator[None]:
+    """Within it a step of `network` runs with all kernels that apply; as ever where they are not enabled."""
+    if not is_enabled():
+        yield
+        return
+    with FastDepthwise(), FastNorms(network):
+        yield
 
 
 class FastDepthwise(TorchFunctionMode):

@@ -1,4 +1,4 @@
-"""The native kernel of the weight gradient: built by `enable`, once per version of torch, into the user's cache."""
+"""The native training kernels: built by `enable`, once per version of torch, into the user's cache."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from s2m_edge.errors import NativeBuildError
 from s2m_edge.native import NativeLibrary, build_library, require_buildable
 from s2m_edge.network.spectral.kernel import SWITCH
 
-KERNEL_SIZES = (5, 7)
-_FUNCTIONS = {
-    torch.float32: "s2m_edge_depthwise_gradient_float",
-    torch.bfloat16: "s2m_edge_depthwise_gradient_bfloat",
+_STORAGE = {torch.float32: "float", torch.bfloat16: "bfloat"}
+_P, _I = ctypes.c_void_p, ctypes.c_int64
+_FUNCTIONS = {  # training_torch.cpp
+    "depthwise_gradient": [_P, _P, _P, _P, _I],
+    "norm_statistics": [_P, _I, _I, _P, _P],
+    "norm_elu_forward": [_P, _P, _I, _I, _P, _P, _P],
+    "norm_elu_sums": [_P, _P, _I, _I, _P, _P, _P, _P, _P],
+    "norm_elu_backward": [_P, _P, _P, _I, _I, _P, _P, _P, _P, _P],
 }
 
 
@@ -33,7 +37,7 @@ _loaded = _Loaded()
 def kernel_library() -> NativeLibrary:
     """What the library is built from: our sources and the installed torch wheel."""
     return NativeLibrary(
-        "s2m_edge_depthwise",
+        "s2m_edge_training",
         Path(__file__).parent / "csrc",
         {"torch": torch.__version__},
         {"S2M_EDGE_TORCH": str(Path(torch.__file__).parent)},
@@ -61,9 +65,10 @@ def enable() -> bool:
                 f"the native kernel {path} does not load ({error})",
                 f"Remove it, or set {SWITCH}=0.",
             ) from None
-        for name in _FUNCTIONS.values():
-            getattr(library, name).argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_int64]
-            getattr(library, name).restype = ctypes.c_bool
+        for name, arguments in _FUNCTIONS.items():
+            for storage in _STORAGE.values():
+                function = getattr(library, f"s2m_edge_{name}_{storage}")
+                function.argtypes, function.restype = arguments, ctypes.c_bool
         _loaded.library = library
     return True
 
@@ -84,20 +89,14 @@ def is_enabled() -> bool:
     return _loaded.library is not None and os.environ.get(SWITCH) != "0"
 
 
-def try_kernel(x: Tensor, upstream: Tensor, size: int) -> Tensor | None:
-    """The weight gradient through the kernel, C x 1 x size x size of float32, or None where it does not apply.
+def call(name: str, dtype: torch.dtype, *arguments: Tensor | int | ctypes.Array[Any]) -> bool:
+    """Call a kernel for tensors of one dtype; False where it does not apply, or memory is lacking.
 
     Args:
-        x, upstream: B x C x H x W of one dtype, on the CPU; the kernel takes float32 and bfloat16.
-        size: the convolution kernel's side.
+        name: one of training_torch.cpp's functions, without prefix and type.
+        arguments: tensors on the CPU, laid out as it wants them; sizes; arrays of sizes.
     """
-    function = _FUNCTIONS.get(x.dtype)
-    if function is None or upstream.dtype != x.dtype or x.device.type != "cpu" or not is_enabled():
-        return None
-    if size not in KERNEL_SIZES:
-        return None
-    x, upstream = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (x, upstream))
-    result = torch.empty(x.shape[1], 1, size, size)
-    shape = (ctypes.c_int64 * 4)(*x.shape)
-    done = getattr(_loaded.library, function)(x.data_ptr(), upstream.data_ptr(), result.data_ptr(), shape, size)
-    return result if done else None
+    if dtype not in _STORAGE or not is_enabled():
+        return False
+    function = getattr(_loaded.library, f"s2m_edge_{name}_{_STORAGE[dtype]}")
+    return function(*(given.data_ptr() if isinstance(given, Tensor) else given for given in arguments))

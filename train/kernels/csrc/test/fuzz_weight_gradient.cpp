@@ -3,11 +3,10 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <random>
-#include <thread>
 #include <vector>
 
+#include "support.hpp"
 #include "weight_gradient.hpp"
 
 namespace {
@@ -15,24 +14,8 @@ namespace {
 using s2m_edge::Brain;
 using s2m_edge::DepthwiseShape;
 
-// Two threads, the first of which gets the odd block.
-struct PairFor {
-  template <class Body>
-  void operator()(std::size_t count, const Body& body) const {
-    const std::size_t middle = count - count / 2;
-    std::thread second([&] { if (middle < count) body(middle, count); });
-    if (middle > 0) body(0, middle);
-    second.join();
-  }
-};
-
-void put(float value, float& to) { to = value; }
-
-void put(float value, Brain& to) {  // cut off, which is exact enough: the sum below reads what is stored
-  std::uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  to.bits = static_cast<std::uint16_t>(bits >> 16);
-}
+using s2m_edge::PairFor;
+using s2m_edge::put;
 
 template <class Storage>
 double value_at(const std::vector<Storage>& tensor, const DepthwiseShape& s, std::size_t b, long h, long w,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from s2m_edge.native import KERNEL_FOLDER, find_cmake, find_compiler
-from s2m_edge.train.depthwise import FastDepthwise, convolution, depthwise_convolution, enable, lacking, weight_gradient
-from s2m_edge.train.depthwise.native import SWITCH, kernel_library, try_kernel
-from support import lively_network, runs_avx2
+from fuzzing import OTHER_VECTORS, SANITIZERS, find_wrong_shapes
+from s2m_edge.native import find_cmake, find_compiler
+from s2m_edge.train.kernels import FastDepthwise, depthwise, depthwise_convolution, enable, lacking, weight_gradient
+from s2m_edge.train.kernels.depthwise import try_kernel
+from s2m_edge.train.kernels.native import SWITCH, kernel_library
+from support import lively_network
 
 SOURCE = kernel_library().source
 
@@ -143,13 +144,13 @@ class Calls:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sizes: list[int] = []
-        original = convolution.try_kernel
+        original = depthwise.try_kernel
 
         def counted(x, upstream, size):
             self.sizes.append(size)
             return original(x, upstream, size)
 
-        monkeypatch.setattr(convolution, "try_kernel", counted)
+        monkeypatch.setattr(depthwise, "try_kernel", counted)
 
 
 @needs_compiler
@@ -215,26 +216,6 @@ def test_without_a_compiler_a_user_hears_what_it_costs(monkeypatch: pytest.Monke
 
 
 @needs_compiler
-@pytest.mark.parametrize(
-    "flags",
-    [
-        pytest.param(["-march=native", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], id="sanitizers"),
-        pytest.param(["-mavx2", "-mfma", "-mf16c"], id="AVX2"),
-        pytest.param([], id="no more than every processor has"),
-        pytest.param(["-DS2M_EDGE_PLAIN_VECTORS"], id="a compiler without vector types"),
-    ],
-)
+@pytest.mark.parametrize("flags", [pytest.param(SANITIZERS, id="sanitizers"), *OTHER_VECTORS])
 def test_random_shapes_under_sanitizers_and_with_the_vectors_of_other_processors(flags: list[str], tmp_path: Path):
-    compiler, program = find_compiler(), tmp_path / "fuzz"
-    assert compiler is not None
-    if "-mavx2" in flags and not runs_avx2():
-        pytest.skip("this processor has no AVX2, FMA and F16C")
-    command = [compiler, "-std=c++17", "-O1", "-ffp-contract=fast", *flags, "-pthread", f"-I{KERNEL_FOLDER}"]
-    command += [f"-I{SOURCE}", str(SOURCE / "test" / "fuzz.cpp"), "-o", str(program)]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    if built.returncode and "sanitize" in built.stderr:
-        pytest.skip(f"this compiler has no such sanitizers: {built.stderr.strip().splitlines()[0]}")
-    assert built.returncode == 0, built.stderr
-    done = subprocess.run([str(program), "120", "5"], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "120 shapes right" in done.stdout
+    find_wrong_shapes(SOURCE / "test" / "fuzz_weight_gradient.cpp", flags, 120, tmp_path, SOURCE)

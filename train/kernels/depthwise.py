@@ -6,6 +6,7 @@ which pads every group of one channel to sixteen: most of a training step on a C
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import torch
@@ -13,7 +14,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from s2m_edge.train.depthwise.native import try_kernel
+from s2m_edge.train.kernels.native import call
+
+KERNEL_SIZES = (5, 7)
 
 
 def depthwise_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -62,6 +65,21 @@ def pytorch_gradient(x: Tensor, upstream: Tensor, size: int) -> Tensor:
         [False, True, False],
     )
     return gradient.to(torch.promote_types(gradient.dtype, torch.float32))
+
+
+def try_kernel(x: Tensor, upstream: Tensor, size: int) -> Tensor | None:
+    """The weight gradient through the kernel, C x 1 x size x size of float32, or None where it does not apply.
+
+    Args:
+        x, upstream: B x C x H x W of one dtype, on the CPU; the kernel takes float32 and bfloat16.
+        size: the convolution kernel's side.
+    """
+    if size not in KERNEL_SIZES or upstream.dtype != x.dtype or x.device.type != "cpu":
+        return None
+    x, upstream = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (x, upstream))
+    result = torch.empty(x.shape[1], 1, size, size)
+    shape = (ctypes.c_int64 * 4)(*x.shape)
+    return result if call("depthwise_gradient", x.dtype, x, upstream, result, shape, size) else None
 
 
 class _DepthwiseConvolution(torch.autograd.Function):

@@ -9,25 +9,12 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <vector>
 
+#include "brain.hpp"
 #include "vector.hpp"
 
 namespace s2m_edge {
-
-// bfloat16 as storage: the upper half of a float32.
-struct Brain {
-  std::uint16_t bits;
-};
-
-inline float to_float(Brain value) {
-  const std::uint32_t bits = static_cast<std::uint32_t>(value.bits) << 16;
-  float result;
-  std::memcpy(&result, &bits, sizeof result);
-  return result;
-}
 
 struct DepthwiseShape {
   std::size_t batch, channels, height, width;
