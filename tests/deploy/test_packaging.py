@@ -75,3 +75,10 @@ def test_the_citation_is_of_this_version_and_licence():
     assert (cited["version"], cited["license"]) == (PROJECT["project"]["version"], PROJECT["project"]["license"])
     assert (cited["cff-version"], cited["type"]) == ("1.2.0", "software")
     assert all(cited[key] for key in ("message", "title", "authors"))
+
+
+@pytest.mark.parametrize("link", ["apps/web/src/core/contract-2.json", "apps/vectors/refusals/link/parity.json"])
+def test_links_of_the_tree_came_as_links(link: str):
+    """A copy of the tree that turned them into small files builds no page, and proves nothing about links."""
+    assert (ROOT / link).is_symlink()
+    assert (ROOT / link).is_file()
