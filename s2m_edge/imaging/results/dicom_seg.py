@@ -146,11 +146,13 @@ def _segmentation(
         series_description=_long(f"{SOFTWARE}: {NOTICE}"),
         content_qualification="RESEARCH",
         specific_character_set="ISO_IR 192",
-        omit_empty_frames=True,
+        omit_empty_frames=bool(labels.any()),
     )
     made.SpecificCharacterSet = "ISO_IR 192"
+    if "FrameOfReferenceUID" not in made or "PlaneOrientationSequence" not in made.SharedFunctionalGroupsSequence[0]:
+        made.PatientOrientation = header.get("PatientOrientation") or ""  # which may be empty, and not be left out
     for group in made.SharedFunctionalGroupsSequence:
-        if "PixelMeasuresSequence" in group and not len(group.PixelMeasuresSequence):
+        if "PixelMeasuresSequence" in group and not len(group.PixelMeasuresSequence[0]):
             del group.PixelMeasuresSequence
     return made
 
@@ -221,7 +223,7 @@ def _own_uid(made: Any) -> str:
         for item in made.SegmentSequence
     ]
     frames = [
-        [str(value) for value in group.FrameContentSequence[0].DimensionIndexValues]
+        str(group.FrameContentSequence[0].DimensionIndexValues)
         for group in made.PerFrameFunctionalGroupsSequence
         if "FrameContentSequence" in group and "DimensionIndexValues" in group.FrameContentSequence[0]
     ]

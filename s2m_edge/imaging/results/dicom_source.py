@@ -133,7 +133,10 @@ def _add_groups(made: Any, source: Any, name: str) -> None:
     common = Dataset()
     placed = len(per_frame) == made.NumberOfFrames and all(len(entry) >= len(PLANE) - 1 for entry in per_frame)
     if not ("FrameOfReferenceUID" in made and placed):
-        common.PixelMeasuresSequence = []  # which highdicom asks for, and which is left out again
+        measures = Dataset()  # highdicom asks for it; where it stays empty, it is left out again
+        if source.get("PixelSpacing"):
+            measures.PixelSpacing = source.PixelSpacing
+        common.PixelMeasuresSequence = [measures]
         made.SharedFunctionalGroupsSequence = [common]
         return
     first = per_frame[0]
