@@ -17,7 +17,6 @@ from phantoms import GRIDS, HEART, NETWORK, VOLUME_ML, Phantom, ellipsoid
 from s2m_edge.imaging.classes import SegmentClass
 from s2m_edge.imaging.grid import Grid
 from s2m_edge.imaging.results.algorithm import Algorithm
-from s2m_edge.imaging.results.figures import measure
 from s2m_edge.imaging.results.subject import Subject
 from s2m_edge.imaging.results.tables import (
     COLUMNS,
@@ -40,11 +39,11 @@ def subject_of(grid: Grid = GRIDS["LPS"], classes: Any = HEART, **changes: Any) 
 
 
 def table(subject: Subject) -> bytes:
-    return csv_bytes(subject, measure(subject.labels, subject.study.grid, subject.classes))
+    return csv_bytes(subject)
 
 
 def values(subject: Subject) -> bytes:
-    return json_bytes(subject, measure(subject.labels, subject.study.grid, subject.classes))
+    return json_bytes(subject)
 
 
 def rows_of(content: bytes) -> list[dict[str, str]]:
