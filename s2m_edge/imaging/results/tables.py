@@ -46,6 +46,7 @@ COLUMNS = (
     "weights_sha256",
     "precision",
     "target",
+    "threshold",
     "source_sha256",
     "notice",
 )
@@ -91,7 +92,10 @@ def results_values(subject: Subject) -> dict[str, Any]:
             "slice_extents_mm": None if grid.extents is None else [_rounded(float(one)) for one in grid.extents],
             "remarks": [printable(remark) for remark in study.remarks],
         },
-        "algorithm": {name: printable(value) for name, value in vars(subject.algorithm).items()},
+        "algorithm": {
+            name: printable(value) if isinstance(value, str) else value
+            for name, value in vars(subject.algorithm).items()
+        },
         "classes": [_class_values(entry, subject.slices) for entry in subject.figures],
     }
 
@@ -162,6 +166,7 @@ def _rows(subject: Subject) -> list[dict[str, Any]]:
         "weights_sha256": algorithm.weights_sha256,
         "precision": algorithm.precision,
         "target": algorithm.target,
+        "threshold": algorithm.threshold,
         "source_sha256": subject.identity,
         "notice": NOTICE,
     }

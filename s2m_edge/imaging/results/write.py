@@ -43,11 +43,13 @@ class Format:
 def _seg(subject: Subject, codes: Codes) -> bytes:
     study = subject.study
     stored = study.labels_in_file_order(subject.labels)
-    return dicom_seg_bytes(stored, study.datasets, subject.classes, codes, subject.algorithm, study.name)
+    return dicom_seg_bytes(
+        stored, study.datasets, subject.classes, codes, subject.algorithm, study.name, subject.slices
+    )
 
 
 def _is_seg_of(path: Path, subject: Subject) -> bool:
-    return is_segmentation_of(path, {str(entry.SOPInstanceUID) for entry in subject.study.datasets})
+    return is_segmentation_of(path, {str(entry.SOPInstanceUID) for entry in subject.study.datasets}, subject.slices)
 
 
 FORMATS: dict[str, Format] = {
