@@ -37,8 +37,8 @@ class CutStudy(Study):
         affine = acquired.grid.affine()
         if affine is None or not is_regular(acquired.grid):
             raise ImageError(
-                f"{acquired.name} cannot be cut along the {plane} plane: its slices are not equally far apart along their "
-                "normal, or lie nowhere",
+                f"{acquired.name} cannot be cut along the {plane} plane: its slices are not equally far apart along "
+                "their normal, or do not say where they lie",
                 "Leave --plane out: the slices are taken as the scanner made them.",
             )
         grid = acquired.grid

@@ -1,4 +1,4 @@
-"""Which studies lie in a file or a folder: each DICOM series is one, and each file of frames, each volume, each picture."""
+"""Which studies lie in a file or a folder: each DICOM series is one, each file of frames, each volume, each picture."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from s2m_edge.silence import without_warnings
 from s2m_edge.texts import printable
 
 _NO_PICTURES = ("1.2.840.10008.5.1.4.1.1.66", "1.2.840.10008.5.1.4.1.1.481")
-"""SOP classes that have rows and columns and are no pictures: segmentations and registrations, and those of radiotherapy."""
+"""SOP classes with rows and columns that are no pictures: segmentations, registrations, those of radiotherapy."""
 _SERIES = ("SeriesInstanceUID", "StudyInstanceUID", "SeriesDescription", "SeriesNumber", "PatientID", "SOPClassUID")
 
 Progress = Callable[[int, int], None]
@@ -115,9 +115,8 @@ def find_studies(paths: Path | Sequence[Path], progress: Progress = lambda done,
                 found.append(instance)
             elif instance is not None:
                 instances[instance.series or f"no series {path}"].append(instance)
-        elif named or lower.endswith(PICTURE_SUFFIXES):
-            if named or not is_output(path):
-                found.append(StudySource(_file_name(path), path, "picture"))
+        elif named or (lower.endswith(PICTURE_SUFFIXES) and not is_output(path)):
+            found.append(StudySource(_file_name(path), path, "picture"))
     found.extend(source for members in instances.values() for source in _series(members))
     if not found:
         places = ", ".join(map(str, given))

@@ -1,4 +1,4 @@
-"""Volumes whose slices can be read one at a time, in any plane: files are mapped, compressed ones unpacked once before."""
+"""Volumes whose slices are read one at a time, in any plane: files are mapped, compressed ones unpacked once before."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class _Mapped:
 
 
 def mapped(volume: Volume) -> Volume:
-    """The same volume, its stored values in a mapped file: a temporary one where they were compressed, for otherwise each
-    slice would unpack all that lies before it.
+    """The same volume, its stored values in a mapped file: a temporary one where they were compressed, for otherwise
+    each slice would unpack all that lies before it.
 
     Raises:
         ImageError: the file is cut off.

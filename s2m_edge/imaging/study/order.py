@@ -72,8 +72,8 @@ def stack(frames: Sequence[Frame], name: str) -> Stack:
     times = len(frames) // len(kept)
     if repeated and _all_repeated(placed, normal, times):
         remarks.append(
-            f"{times} slices lie at each of {len(kept)} places (phases, echoes); all are taken, in the order of place and "
-            "InstanceNumber, and make no one volume"
+            f"{times} slices lie at each of {len(kept)} places (phases, echoes); all are taken, in the order of place "
+            "and InstanceNumber, and make no one volume"
         )
         return _stacked(placed, directions, None, remarks)
     if repeated:

@@ -67,7 +67,7 @@ class Study(ABC):
 
     @property
     def volume(self) -> Any:
-        """Of NIfTI, NRRD and MetaImage the opened `Volume`, whose `labels_on_grid` a mask is written with; else None."""
+        """Of NIfTI, NRRD and MetaImage the opened `Volume`, by which a mask is written on its grid; else None."""
         return None
 
     def labels_in_file_order(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
