@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.uid import UID
 
 from dicom_files import write_series
 from s2m_edge.apps.vectors.generate import VECTORS
@@ -142,7 +143,7 @@ def test_the_memory_of_a_long_series_is_that_of_its_labels_and_a_slice(
         folder = tmp_path / str(count)
         folder.mkdir(exist_ok=True)
         for index in range(count):
-            header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = f"1.2.{index + 1}"
+            header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.{index + 1}")
             header.ImagePositionPatient, header.InstanceNumber = [0, 0, index], index
             header.save_as(folder / f"{index}")
         (folder / "IM0000").unlink(missing_ok=True)
