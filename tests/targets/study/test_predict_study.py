@@ -20,15 +20,7 @@ from s2m_edge.errors import AnswerError, ConfigurationError, ImageError
 from s2m_edge.imaging.study import find_studies
 from s2m_edge.targets.predict import predict_image
 from s2m_edge.targets.study import chosen_slices, predict_study
-
-
-class BrightRunner:
-    """A network that marks what is brighter than the middle of its range."""
-
-    verdict, remark, device = "executed", "", "none"
-
-    def predict(self, fitted: Any) -> Any:
-        return (fitted.mean(axis=2)[None] / 255).astype(np.float32)
+from study_bundles import BrightRunner
 
 
 @pytest.fixture
