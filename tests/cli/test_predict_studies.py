@@ -16,9 +16,8 @@ from pydicom.uid import generate_uid
 from dicom_files import write_dicom, write_series
 from s2m_edge import files
 from s2m_edge.notice import NOTICE
-from study_bundles import BRIGHT_STACK as STACK
-from study_bundles import BrightRunner, bright_bundle
-from support import assert_one_line_error
+from support import BRIGHT_STACK as STACK
+from support import BrightRunner, assert_one_line_error, bright_bundle
 
 
 @pytest.fixture

@@ -17,9 +17,8 @@ from pydicom.uid import CTImageStorage, generate_uid
 
 from dicom_files import item, write_dicom, write_series
 from s2m_edge.notice import NOTICE
-from study_bundles import BRIGHT_STACK as STACK
-from study_bundles import bright_bundle
-from support import assert_one_line_error
+from support import BRIGHT_STACK as STACK
+from support import assert_one_line_error, bright_bundle
 
 pytest.importorskip("s2m_edge.imaging.results.write", reason="writes results with s2m_edge.imaging.results")
 pytest.importorskip("highdicom", reason="writes DICOM-SEG: pip install s2m-edge[dicom]")
@@ -88,9 +87,7 @@ def test_all_formats_of_a_series_show_one_mask_on_its_own_slices(run, bundle: Pa
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
-def test_a_nifti_mask_lies_on_the_voxels_of_its_volume_whatever_the_plane(
-    run, bundle: Path, tmp_path: Path, plane: str
-):
+def test_a_nifti_mask_lies_on_its_volumes_voxels_in_every_plane(run, bundle: Path, tmp_path: Path, plane: str):
     body = np.zeros((26, 20, 14), np.int16)
     body[4:20, 5:15, 3:11] = 900
     image = nibabel.Nifti1Image(body, np.array([[0, 2.0, 0, 5], [0, 0, -3, 7], [4, 0, 0, -2], [0, 0, 0, 1]]))
@@ -136,7 +133,7 @@ def test_labels_of_frames_return_to_the_stored_order(run, bundle: Path, codes: P
 
 
 def test_a_table_of_somebody_else_stays_and_nothing_is_predicted(run, bundle: Path, tmp_path: Path):
-    from study_bundles import BrightRunner
+    from support import BrightRunner
 
     nibabel.save(nibabel.Nifti1Image(STACK.T.copy(), np.eye(4)), tmp_path / "x.nii")
     words = ("predict", bundle, tmp_path / "x.nii", "--format", "csv,nifti", "--out", tmp_path / "out")
@@ -165,9 +162,7 @@ def test_a_disk_that_fills_while_results_are_written_leaves_no_pictures_either(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_study_that_a_format_cannot_express_is_a_line_and_the_others_go_on(
-    run, bundle: Path, codes: Path, tmp_path: Path
-):
+def test_a_study_that_a_format_cannot_express_is_one_line(run, bundle: Path, codes: Path, tmp_path: Path):
     write_series(tmp_path / "in", STACK, SeriesDescription="a", **PATIENT)
     nibabel.save(nibabel.Nifti1Image(STACK.T.copy(), np.eye(4)), tmp_path / "in" / "x.nii")
     words = ("predict", bundle, tmp_path / "in", "--format", "dicom-seg", "--out", tmp_path / "out")

@@ -20,7 +20,7 @@ from s2m_edge.errors import AnswerError, ConfigurationError, ImageError
 from s2m_edge.imaging.study import find_studies
 from s2m_edge.targets.predict import predict_image
 from s2m_edge.targets.study import chosen_slices, predict_study
-from study_bundles import BrightRunner
+from support import BrightRunner
 
 
 @pytest.fixture
