@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2m_edge import console
-from s2m_edge.errors import ConfigurationError, ImageError, OutputError, S2MEdgeError
+from s2m_edge.errors import ConfigurationError, OutputError, S2MEdgeError
 from s2m_edge.notice import NOTICE
 from s2m_edge.texts import printable
 
@@ -167,7 +167,9 @@ def _require_free(bundle: Bundle, request: Request, sources: Sequence[StudySourc
             study = source.open(request.plane, request.volume)  # type: ignore[arg-type] - checked with the request
             if request.slices is not None:
                 study = study.part(range(request.slices.start, min(request.slices.stop, study.slices)))
-        except ImageError:  # reported when its turn comes
+        except OutputError:
+            raise
+        except S2MEdgeError:  # reported when its turn comes
             continue
         require_free(bundle, study, request.formats, request.out, stem, overwrite=request.overwrite)
 
