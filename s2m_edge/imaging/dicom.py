@@ -8,7 +8,6 @@ can be shown is shown.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 
 from s2m_edge.errors import ImageError
 from s2m_edge.imaging.decoders import has_decoder, missing_decoder
-from s2m_edge.imaging.intensity import Intensity, levels, spread
+from s2m_edge.imaging.dicom_tables import first_number, first_table, is_empty, through_palette
+from s2m_edge.imaging.intensity import Intensity, levels, spread, volume_ends
 from s2m_edge.imaging.limits import require_pixels
 
 UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
@@ -47,21 +47,40 @@ def read_dicom(path: Path, index: int | None, intensity: Intensity) -> NDArray[n
     chosen = count // 2 if index is None else index
     if not 0 <= chosen < count:
         raise ImageError(f"{path} has no slice {chosen}", f"Choose one of 0..{count - 1} with --slice.")
-    frame = _Frame(header, chosen)
-    stored = decode_frame(header, path, chosen)
+    ends = None
+    if over_volume(intensity) and count > 1:
+        ends = volume_ends(lambda: (frame_values(header, path, number) for number in range(count)), intensity)
+    return show_frame(header, path, chosen, intensity, ends)
+
+
+def show_frame(
+    header: Any, path: Path, index: int, intensity: Intensity, ends: tuple[float, float] | None = None
+) -> NDArray[np.uint8]:
+    """One frame of an opened data set as it is shown: see `read_dicom`.
+
+    Args:
+        ends: of the values that are spread over 0..255, where they are the whole volume's.
+    """
+    frame = _Frame(header, index)
+    stored = decode_frame(header, path, index)
     photometric = str(header.get("PhotometricInterpretation", "MONOCHROME2")).strip().upper()
     if photometric == "PALETTE COLOR":
-        return _through_palette(stored, header, path)
+        return through_palette(stored, header, path)
     if stored.ndim == 3:
         return stored if stored.dtype == np.uint8 else spread(stored, intensity)
-    whole: NDArray[Any] | None = None
-    if intensity.over == "volume" and count > 1:
-        whole = np.stack(
-            [_to_units(decode_frame(header, path, number), _Frame(header, number).modality) for number in range(count)]
-        )
-    shown = _shown(stored, header, frame, intensity, whole)
+    shown = _shown(stored, header, frame, intensity, ends)
     inverse = photometric == "MONOCHROME1" or str(header.get("PresentationLUTShape", "")).strip().upper() == "INVERSE"
     return 255 - shown if inverse else shown
+
+
+def over_volume(intensity: Intensity) -> bool:
+    """Whether a rule asks for the values of a whole volume."""
+    return intensity.rule == "percentiles" and intensity.over == "volume"
+
+
+def frame_values(header: Any, path: Path, index: int) -> NDArray[Any]:
+    """One frame's values in the modality's units (Hounsfield units of a CT), before any window."""
+    return _to_units(decode_frame(header, path, index), _Frame(header, index).modality)
 
 
 def open_dicom(path: Path) -> Any:
@@ -104,7 +123,8 @@ def decode_frame(header: Any, path: Path, index: int) -> NDArray[Any]:
     from pydicom.pixels import pixel_array
 
     try:
-        return pixel_array(header, index=index)
+        placed = _decoded_in_place(header, path, index)
+        return pixel_array(header, index=index) if placed is None else placed
     except MemoryError:
         raise
     except Exception as error:  # pydicom, its plugins and the codecs each have their own
@@ -113,6 +133,25 @@ def decode_frame(header: Any, path: Path, index: int) -> NDArray[Any]:
             raise missing_decoder(syntax, path) from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ImageError(f"{path} cannot be read as an image ({reason})", "The file is corrupt.") from None
+
+
+def _decoded_in_place(header: Any, path: Path, index: int) -> NDArray[Any] | None:
+    """One frame of many, of which no more is read than itself; None where the pixels are read already, or the whole
+    file is one compressed piece."""
+    from pydicom.pixels import get_decoder
+    from pydicom.pixels.utils import as_pixel_options
+
+    syntax = str(header.file_meta.TransferSyntaxUID)
+    if count_frames(header) == 1 or syntax == UNCOMPRESSED[3]:
+        return None
+    keyword = next(name for name in _PIXELS if name in header)
+    raw = header.get_item(keyword, keep_deferred=True)
+    if getattr(raw, "value", b"") is not None or not getattr(raw, "value_tell", 0):
+        return None
+    options = {**as_pixel_options(header), "pixel_vr": raw.VR, "pixel_keyword": keyword}
+    with path.open("rb") as file:
+        file.seek(raw.value_tell)
+        return get_decoder(syntax).as_array(file, index=index, validate=True, raw=False, **options)[0]
 
 
 @dataclass(frozen=True)
@@ -134,7 +173,7 @@ class _Frame:
         found: dict[str, Any] = {}
         for place in self._places(wanted):
             for name in wanted:
-                if name not in found and not _empty(place.get(name)):
+                if name not in found and not is_empty(place.get(name)):
                     found[name] = place.get(name)
         return found
 
@@ -154,7 +193,7 @@ def _shown(
     header: Any,
     frame: _Frame,
     intensity: Intensity,
-    whole: NDArray[Any] | None,
+    ends: tuple[float, float] | None,
 ) -> NDArray[np.uint8]:
     """Grey values through modality and values of interest, before the presentation."""
     values = _to_units(stored, frame.modality)
@@ -162,7 +201,7 @@ def _shown(
         return spread(values, intensity)
     interest = frame.interest
     if intensity.rule == "percentiles":
-        table = _first_table(interest.get("VOILUTSequence"))
+        table = first_table(interest.get("VOILUTSequence"))
         if table is not None:
             return table.levels(values)
         windowed = _windowed(values, interest)
@@ -170,29 +209,29 @@ def _shown(
             return windowed
     if values.dtype == np.uint8 and values is stored and int(header.get("BitsStored") or 8) == 8:
         return stored
-    return spread(values, intensity, _judged(stored, values, header, whole))
+    if ends is not None:
+        return levels(values, *ends)
+    return spread(values, intensity, _judged(stored, values, header))
 
 
-def _judged(stored: NDArray[Any], values: NDArray[Any], header: Any, whole: NDArray[Any] | None) -> NDArray[Any] | None:
+def _judged(stored: NDArray[Any], values: NDArray[Any], header: Any) -> NDArray[Any] | None:
     """The values whose percentiles count: without the padding around a round field of view (PS3.3 C.7.5.1.1.2)."""
-    if whole is not None:
-        return whole
     padding = header.get("PixelPaddingValue")
-    if _empty(padding):
+    if is_empty(padding):
         return None
     ends = [padding, header.get("PixelPaddingRangeLimit")]
-    low, high = (end(value for value in ends if not _empty(value)) for end in (min, max))
+    low, high = (end(value for value in ends if not is_empty(value)) for end in (min, max))
     inside = values[(stored < low) | (stored > high)]
     return inside if inside.size else None
 
 
 def _to_units(stored: NDArray[Any], modality: dict[str, Any]) -> NDArray[Any]:
     """Stored values in the modality's units; the same array where nothing changes."""
-    table = _first_table(modality.get("ModalityLUTSequence"))
+    table = first_table(modality.get("ModalityLUTSequence"))
     if table is not None:
         return table.look_up(stored)
-    slope = _number(modality.get("RescaleSlope"))
-    intercept = _number(modality.get("RescaleIntercept"))
+    slope = first_number(modality.get("RescaleSlope"))
+    intercept = first_number(modality.get("RescaleIntercept"))
     slope = 1.0 if slope is None or slope == 0 else slope
     intercept = 0.0 if intercept is None else intercept
     if slope == 1 and intercept == 0:
@@ -202,7 +241,7 @@ def _to_units(stored: NDArray[Any], modality: dict[str, Any]) -> NDArray[Any]:
 
 def _windowed(values: NDArray[Any], interest: dict[str, Any]) -> NDArray[np.uint8] | None:
     """Values through the first window, 0..255 (PS3.3 C.11.2.1.2 and .3); None where there is none that can be."""
-    centre, width = _number(interest.get("WindowCenter")), _number(interest.get("WindowWidth"))
+    centre, width = first_number(interest.get("WindowCenter")), first_number(interest.get("WindowWidth"))
     if centre is None or width is None or width <= 0:
         return None
     function = str(interest.get("VOILUTFunction", "LINEAR")).strip().upper()
@@ -217,65 +256,3 @@ def _windowed(values: NDArray[Any], interest: dict[str, Any]) -> NDArray[np.uint
     if width == 1:
         return np.where(values > centre - 0.5, 255, 0).astype(np.uint8)
     return levels(values, centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A lookup table: its entries, the value that the first stands for, and the largest that its bits can hold."""
-
-    entries: NDArray[Any]
-    first: int
-    largest: int
-
-    def look_up(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Entries of values; below the first its entry, beyond the last the last's."""
-        places = np.clip(np.rint(values).astype(np.int64) - self.first, 0, len(self.entries) - 1)
-        return self.entries[places]
-
-    def levels(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Entries of values, their whole range as 0..255."""
-        return levels(self.look_up(values), 0, self.largest)
-
-
-def _first_table(sequence: Any) -> _Table | None:
-    """The first LUT of a sequence (PS3.3 C.11.1 and C.11.2); None where there is none, or one without entries."""
-    for item in sequence or ():
-        described, data = item.get("LUTDescriptor"), item.get("LUTData")
-        if _empty(described) or _empty(data) or len(described) != 3:
-            return None
-        count, first, bits = (int(value) for value in described)
-        count = count or 65536
-        if isinstance(data, bytes):
-            data = np.frombuffer(data, np.uint8 if len(data) < 2 * count else "<u2")
-        entries = np.atleast_1d(np.asarray(data)).astype(np.uint16)[:count]
-        return _Table(entries, first, 2 ** min(max(bits, 8), 16) - 1) if len(entries) else None
-    return None
-
-
-def _through_palette(stored: NDArray[Any], header: Any, path: Path) -> NDArray[np.uint8]:
-    """Indices through the file's palette, H x W x 3."""
-    from pydicom.pixels import apply_color_lut
-
-    if "RedPaletteColorLookupTableDescriptor" not in header:
-        raise ImageError(f"{path} is PALETTE COLOR without a palette", "Save it as grey or RGB.")
-    colours = apply_color_lut(stored, header)[..., :3]
-    bits = int(header.RedPaletteColorLookupTableDescriptor[2])
-    if colours.dtype == np.uint8:
-        return colours
-    return levels(colours, 0, 255 if bits <= 8 and int(colours.max()) <= 255 else 65535)
-
-
-def _empty(value: Any) -> bool:
-    return value is None or (hasattr(value, "__len__") and len(value) == 0)
-
-
-def _number(value: Any) -> float | None:
-    """The first number of an attribute, None where it is empty or not finite."""
-    if _empty(value):
-        return None
-    first = value[0] if hasattr(value, "__getitem__") and not isinstance(value, str | bytes) else value
-    try:
-        number = float(first)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
