@@ -1,0 +1,100 @@
+"""results.csv and failures.csv of an archive: what its ledger says, for people and spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from s2m_edge.errors import OutputError
+from s2m_edge.files import file_sha256, output_error, write_bytes
+from s2m_edge.notice import NOTICE
+from s2m_edge.targets.archive.ledger import Ledger
+from s2m_edge.targets.archive.manifest import Item
+from s2m_edge.texts import encoded, printable
+
+RESULTS_FILE, FAILURES_FILE = "results.csv", "failures.csv"
+RESULTS = (
+    "name",
+    "path",
+    "slice",
+    "width",
+    "height",
+    "class",
+    "area_pixels",
+    "area_fraction",
+    "unusual",
+    "mask",
+    "overlay",
+    "content_sha256",
+    "notice",
+)
+FAILURES = ("name", "path", "slice", "error")
+
+
+def require_own_tables(folder: Path, ledger: Ledger) -> None:
+    """Raise OutputError where a table is there that this archive did not write, or that somebody changed since."""
+    for name in (RESULTS_FILE, FAILURES_FILE):
+        path = folder / name
+        try:
+            ours = not path.exists() or file_sha256(path) in ledger.tables
+        except OSError as error:
+            raise output_error(path, error) from None
+        if not ours:
+            raise OutputError(
+                f"{path} is there, and is not as this archive wrote it",
+                "Move it elsewhere, or choose another folder with --out.",
+            )
+
+
+def write_tables(folder: Path, ledger: Ledger, items: Iterable[Item]) -> None:
+    """Write both tables, of the manifest's items in its order. They hold no times: equal results give equal tables.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    results, failures = io.StringIO(), io.StringIO()
+    result_rows, failure_rows = _writer(results, RESULTS), _writer(failures, FAILURES)
+    for item in items:
+        if item.name not in ledger.entries:
+            continue
+        record = ledger.record(item.name)
+        if record["status"] == "done":
+            for name in record["area_pixels"]:
+                result_rows.writerow(_result(item, record, name))
+        else:
+            failure_rows.writerow([*_head(item), printable(record["error"])])
+    for name, text in ((RESULTS_FILE, results), (FAILURES_FILE, failures)):
+        content = encoded(text.getvalue())
+        ledger.note_table(hashlib.sha256(content).hexdigest())
+        write_bytes(folder / name, content)
+
+
+def _writer(buffer: io.StringIO, columns: tuple[str, ...]) -> Any:
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    return writer
+
+
+def _head(item: Item) -> list[Any]:
+    return [printable(item.name), printable(item.written), "" if item.slice_index is None else item.slice_index]
+
+
+def _result(item: Item, record: dict[str, Any], name: str) -> list[Any]:
+    guard = record["guard"]
+    return [
+        *_head(item),
+        record["width"],
+        record["height"],
+        printable(name),
+        record["area_pixels"][name],
+        f"{record['area_fraction'][name]:.6f}",
+        "" if guard is None else int(guard["unusual"]),
+        printable(record["files"]["mask"]),
+        printable(record["files"]["overlay"]),
+        record["content_sha256"],
+        NOTICE,
+    ]
