@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from s2m_edge.devices import THREAD_VARIABLES
 from s2m_edge.errors import LoweringError, S2MEdgeError
 from s2m_edge.targets.archive.work import Job, Options, Outcome, Worker, failed_outcome
 
@@ -26,14 +27,15 @@ class Crew:
     Attributes:
         bundle, out: folders.
         workers: how many processes.
-        threads: of each, for its runtime; the runtime's own choice where None.
+        threads: of each, for its runtime and for what numpy calls. Sums depend on them: with another number, pixels on
+            the very threshold may turn.
     """
 
     bundle: Path
     out: Path
     options: Options
     workers: int = 1
-    threads: int | None = None
+    threads: int = 1
 
 
 @dataclass
@@ -90,9 +92,25 @@ def _begin(crew: Crew) -> _Place:
     context = multiprocessing.get_context("spawn")  # a runtime's threads do not survive a fork
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, crew), daemon=True)
-    process.start()
+    with variables(dict.fromkeys(THREAD_VARIABLES, str(crew.threads))):
+        process.start()
     theirs.close()  # so that its end is seen
     return _Place(process, ours)
+
+
+@contextmanager
+def variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the processes that are started within."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _give(place: _Place, waiting: Iterator[Job]) -> None:

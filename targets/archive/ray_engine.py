@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
+import secrets
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from s2m_edge import interrupts
+from s2m_edge.devices import THREAD_VARIABLES
 from s2m_edge.errors import LoweringError, MissingBackendError, S2MEdgeError, causes, in_one_line
 from s2m_edge.installation import install_command
-from s2m_edge.targets.archive.local import Crew
+from s2m_edge.targets.archive.local import Crew, variables
 from s2m_edge.targets.archive.work import Job, Outcome, Worker
+from s2m_edge.targets.quiet import quiet_native
 
 OBJECT_STORE = 100 * 2**20
 """Bytes of shared memory of a cluster of our own: jobs and outcomes are texts, pictures stay in their files."""
+
+LONGEST_FOLDER = 40
+"""Of a temporary folder's path: sockets are made in it, whose paths the system limits to 107 characters."""
 
 BLOCK = 64
 """Most items of one task. Each outcome comes back when it is there, whatever the task's size."""
 
 
 def require_ray() -> None:
-    """Raise MissingBackendError unless Ray Data is installed."""
-    try:
-        import pyarrow  # noqa: F401
-        import ray  # noqa: F401
-    except ImportError:
-        raise MissingBackendError("Ray Data is not installed", install_command("archive")) from None
+    """Raise MissingBackendError unless Ray Data is installed. Imports nothing."""
+    if any(importlib.util.find_spec(name) is None for name in ("ray", "pyarrow")):
+        raise MissingBackendError("Ray Data is not installed", install_command("archive"))
 
 
 def work_with_ray(jobs: Iterable[Job], crew: Crew, address: str | None = None) -> Iterator[Outcome]:
@@ -47,32 +56,54 @@ def work_with_ray(jobs: Iterable[Job], crew: Crew, address: str | None = None) -
     listed = list(jobs)
     if not listed:
         return
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its errors come as exceptions too
     require_ray()
-    import ray
-    import ray.data
-
-    own = {"num_cpus": crew.workers, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
     try:
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            configure_logging=False,
-            **(own if address is None else {}),
-        )
-    except Exception as error:
-        interrupts.heed(error)
-        where = "be started" if address is None else f"be reached at {address}"
-        raise LoweringError(f"Ray cannot {where} ({in_one_line(error)})", "Use the local engine, or mend it.") from None
-    try:
-        yield from _outcomes(listed, crew)
+        with _cluster(crew, address):
+            yield from _outcomes(listed, crew)
     except (S2MEdgeError, GeneratorExit):
         raise
     except Exception as error:
         interrupts.heed(error)
         first = next((cause for cause in causes(error) if isinstance(cause, S2MEdgeError)), error)
         raise LoweringError(f"Ray failed ({in_one_line(first)})", "Use the local engine.") from None
-    finally:
-        ray.shutdown()
+
+
+@contextmanager
+def _cluster(crew: Crew, address: str | None) -> Iterator[None]:
+    """A connection to a cluster, within; one of our own listens on this machine alone, to whom has its password."""
+    with ExitStack() as stack:
+        how: dict[str, Any] = {"address": address}
+        if address is None:
+            stack.enter_context(variables({**_password(), **dict.fromkeys(THREAD_VARIABLES, str(crew.threads))}))
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True))
+            how = {
+                "address": "local",
+                "num_cpus": crew.workers * crew.threads,
+                "object_store_memory": OBJECT_STORE,
+                "include_dashboard": False,
+                "_node_ip_address": "127.0.0.1",  # or Ray asks the system for the way to another network
+                **({"_temp_dir": folder} if len(folder) <= LONGEST_FOLDER else {}),
+            }
+        import ray
+
+        try:
+            with quiet_native():
+                ray.init(log_to_driver=False, configure_logging=False, **how)
+        except Exception as error:
+            interrupts.heed(error)
+            where = "be started" if address is None else f"be reached at {address}"
+            raise LoweringError(f"Ray cannot {where} ({in_one_line(error)})", "Use --engine local.") from None
+        stack.callback(ray.shutdown)
+        yield
+
+
+@cache
+def _password() -> dict[str, str]:
+    """Of our own clusters, for this process, read when Ray is imported. Ray itself would keep one in the home folder."""
+    if "ray" in sys.modules:
+        return {}
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def _outcomes(jobs: list[Job], crew: Crew) -> Iterator[Outcome]:
@@ -90,7 +121,7 @@ def _outcomes(jobs: list[Job], crew: Crew) -> Iterator[Outcome]:
         _Actor,
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=crew.workers),
-        num_cpus=1,
+        num_cpus=crew.threads,
         fn_constructor_args=(crew,),
     )
     for row in data.iter_rows():

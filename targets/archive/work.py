@@ -207,7 +207,7 @@ class Worker:
     Args:
         bundle: the folder.
         out: the archive's folder.
-        threads: of the CPU, for the runtime.
+        threads: of the CPU, for the runtime; `devices.THREAD_VARIABLES` say so to numpy.
     """
 
     def __init__(self, bundle: Path, out: Path, options: Options, threads: int | None) -> None:
