@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from s2m_edge.targets.archive.archive import Engine, Totals
@@ -16,6 +17,8 @@ def predict_archive(
     out: Path,
     options: Options,
     *,
+    formats: str | None,
+    slices: str | None,
     default_slice: int | None,
     engine: str,
     workers: int,
@@ -26,6 +29,8 @@ def predict_archive(
     """Segment a manifest's pictures, and say how many were done, skipped and failed.
 
     Args:
+        options: without formats and slices.
+        formats, slices: of studies, as the command line has them.
         default_slice: of rows that name none.
         threads: of each worker; an equal share of the cores where None.
 
@@ -46,7 +51,9 @@ def predict_archive(
     from s2m_edge.targets.opening import target_of
 
     chosen = _engine(engine, ray_address)
-    find_plane(options.plane)
+    if options.plane is not None:
+        find_plane(options.plane)
+    options = _with_studies(options, formats, slices, default_slice)
     opened = open_bundle(bundle, proved=options.proved)
     contract, target = opened.contract, target_of(opened)
     target.require_backend()
@@ -74,6 +81,23 @@ def predict_archive(
             f"{totals.failed} of {totals.items} pictures failed",
             f"See {out / 'failures.csv'}; the same command does these again, and no others.",
         )
+
+
+def _with_studies(options: Options, formats: str | None, slices: str | None, default_slice: int | None) -> Options:
+    from s2m_edge.errors import ConfigurationError
+    from s2m_edge.targets.study import chosen_slices
+    from s2m_edge.targets.study_results import study_formats
+
+    if slices is not None and default_slice is not None:
+        raise ConfigurationError("--slice and --slices are given together", "Give one of them.")
+    wanted = None if slices is None else chosen_slices(slices)
+    asked = formats or (None if slices is None else "png")
+    return replace(
+        options,
+        formats=() if asked is None else study_formats(asked),
+        slices=wanted,
+        codes=None if options.codes is None else options.codes.absolute(),
+    )
 
 
 def _engine(name: str, ray_address: str | None) -> Engine:

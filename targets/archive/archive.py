@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from s2m_edge import interrupts
-from s2m_edge.errors import OutputError
+from s2m_edge.errors import ConfigurationError, OutputError
 from s2m_edge.files import alone, require_writable
 from s2m_edge.targets.archive.ledger import Ledger, open_ledger
 from s2m_edge.targets.archive.local import Crew, work_locally
@@ -70,6 +70,7 @@ def work_through(
     counts = {"done": 0, "skipped": 0, "failed": 0}
     with alone(out, "the archive"), open_ledger(out) as ledger:
         require_own_tables(out, ledger)
+        _require_apart(manifest, out)
         if crew.options.overwrite:
             _require_no_input(manifest, out)
         total = len(manifest.items)
@@ -108,8 +109,15 @@ def _known(ledger: Ledger, item: Item) -> Known | None:
 
 
 def _is_unusual(record: dict[str, Any]) -> bool:
-    guard = record.get("guard")
-    return guard is not None and bool(guard["unusual"])
+    return any(result["unusual"] for result in record.get("results", ()))
+
+
+def _require_apart(manifest: Manifest, out: Path) -> None:
+    """Raise ConfigurationError where the archive lies in a study's folder, which its results would change."""
+    above = {str(path) for path in (out.absolute(), *out.absolute().parents)}
+    for item in manifest.items:
+        if os.path.abspath(item.path) in above:
+            raise ConfigurationError(f"{out} lies in {item.written}, a study", "Choose a folder elsewhere with --out.")
 
 
 def _require_no_input(manifest: Manifest, out: Path) -> None:

@@ -100,7 +100,7 @@ def _cluster(crew: Crew, address: str | None) -> Iterator[None]:
 
 @cache
 def _password() -> dict[str, str]:
-    """Of our own clusters, for this process, read when Ray is imported. Ray itself would keep one in the home folder."""
+    """Of our own clusters, for this process, read when Ray is imported. Ray would keep one in the home folder."""
     if "ray" in sys.modules:
         return {}
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}

@@ -21,17 +21,22 @@ RESULTS = (
     "name",
     "path",
     "slice",
+    "study",
+    "slices",
     "width",
     "height",
     "class",
     "area_pixels",
     "area_fraction",
+    "volume_ml",
     "unusual",
-    "mask",
-    "overlay",
+    "files",
     "content_sha256",
     "notice",
 )
+SEPARATOR = "; "
+"""Between the paths of one row."""
+
 FAILURES = ("name", "path", "slice", "error")
 
 
@@ -63,8 +68,8 @@ def write_tables(folder: Path, ledger: Ledger, items: Iterable[Item]) -> None:
             continue
         record = ledger.record(item.name)
         if record["status"] == "done":
-            for name in record["area_pixels"]:
-                result_rows.writerow(_result(item, record, name))
+            for result in record["results"]:
+                result_rows.writerows(_result(item, record, result, name) for name in result["area_pixels"])
         else:
             failure_rows.writerow([*_head(item), printable(record["error"])])
     for name, text in ((RESULTS_FILE, results), (FAILURES_FILE, failures)):
@@ -83,18 +88,21 @@ def _head(item: Item) -> list[Any]:
     return [printable(item.name), printable(item.written), "" if item.slice_index is None else item.slice_index]
 
 
-def _result(item: Item, record: dict[str, Any], name: str) -> list[Any]:
-    guard = record["guard"]
+def _result(item: Item, record: dict[str, Any], result: dict[str, Any], name: str) -> list[Any]:
+    """A class of a picture or of a study. `unusual` counts slices, and is empty where the bundle does not know."""
+    fraction, volume = result.get("area_fraction", {}).get(name), result.get("volume_ml", {}).get(name)
     return [
         *_head(item),
-        record["width"],
-        record["height"],
+        printable(result.get("study", "")),
+        result["slices"],
+        result["width"],
+        result["height"],
         printable(name),
-        record["area_pixels"][name],
-        f"{record['area_fraction'][name]:.6f}",
-        "" if guard is None else int(guard["unusual"]),
-        printable(record["files"]["mask"]),
-        printable(record["files"]["overlay"]),
+        result["area_pixels"][name],
+        "" if fraction is None else f"{fraction:.6f}",
+        "" if volume is None else f"{volume:.4f}",
+        "" if result["unusual"] is None else result["unusual"],
+        printable(SEPARATOR.join(result["files"])),
         record["content_sha256"],
         NOTICE,
     ]

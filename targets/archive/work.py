@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,17 +18,20 @@ from s2m_edge.deploy.bundle import Bundle, open_bundle
 from s2m_edge.deploy.contract import CONTRACT_FILE
 from s2m_edge.errors import ImageError, OutputError, S2MEdgeError, in_one_line
 from s2m_edge.files import file_sha256, output_error, refusal, write_bytes
+from s2m_edge.imaging.folders import is_clutter
 from s2m_edge.imaging.limits import allow_pixels
 from s2m_edge.imaging.overlay import draw_overlay, mask_picture
 from s2m_edge.imaging.planes import find_plane
 from s2m_edge.imaging.written import Source, is_of, marked_png, require_free
 from s2m_edge.targets.archive.manifest import Item
+from s2m_edge.targets.archive.studies import DEFAULT_FORMATS, is_study, process_study
 from s2m_edge.targets.base import Runner
 from s2m_edge.targets.opening import open_runner, target_of
 from s2m_edge.targets.predict import predict_image
 from s2m_edge.texts import printable
 
 MEBIBYTE = 2**20
+_PAIRED = (".hdr", ".img", ".hdr.gz", ".img.gz", ".mhd", ".nhdr")
 Status = Literal["done", "skipped", "failed"]
 
 
@@ -36,23 +40,43 @@ class Options:
     """How every item of an archive is worked on.
 
     Attributes:
-        plane, volume, threshold: as `predict_image` takes them.
+        plane: of volumes; the reader's own choice where None.
+        volume, threshold: as `predict_image` takes them.
         proved: whether the bundle has to have passed its gate.
         overwrite: whether files that are there may be replaced.
         max_pixels: of a picture; the process's limit where None.
+        formats: of the results of studies, names of `study_formats`; pictures alone where empty, folders as PNG.
+        slices: which of each study; all where None.
+        codes: a file of codes for DICOM-SEG.
     """
 
-    plane: str = "axial"
+    plane: str | None = None
     volume: int | None = None
     threshold: float | None = None
     proved: bool = True
     overwrite: bool = False
     max_pixels: int | None = None
+    formats: tuple[str, ...] = ()
+    slices: range | None = None
+    codes: Path | None = None
 
     @property
     def cut(self) -> str:
         """As `Source` takes it."""
-        return "" if (self.plane, self.volume) == ("axial", None) else f"{self.plane} {self.volume or 0}"
+        plane = self.plane or "axial"
+        return "" if (plane, self.volume) == ("axial", None) else f"{plane} {self.volume or 0}"
+
+    def shaping(self) -> dict[str, Any]:
+        """What changes an item's results, as JSON values."""
+        return {
+            "plane": self.plane,
+            "volume": self.volume,
+            "threshold": self.threshold,
+            "proved": self.proved,
+            "formats": list(self.formats),
+            "slices": None if self.slices is None else [self.slices.start, self.slices.stop],
+            "codes": "" if self.codes is None else content_hash(self.codes),
+        }
 
 
 @dataclass(frozen=True)
@@ -62,12 +86,12 @@ class Known:
     Attributes:
         key: of that time.
         content: SHA-256 of its content at that time.
-        files: what was written for it, by their paths in the archive's folder.
+        files: what was written for it, files and folders: path in the archive's folder, and SHA-256.
     """
 
     key: str
     content: str
-    files: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -104,22 +128,36 @@ def key_of(item: Item, content: str, bundle: str, options: Options) -> str:
         content: SHA-256 of the item's file.
         bundle: of `bundle_hash`.
     """
-    values = asdict(options)
-    shaping = {name: values[name] for name in ("plane", "volume", "threshold", "proved")}
-    identity = {"content": content, "bundle": bundle, "name": item.name, "slice": item.slice_index, **shaping}
+    identity = {"content": content, "bundle": bundle, "name": item.name, "slice": item.slice_index}
+    identity |= options.shaping()
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of an item's content.
+    """SHA-256 of an item's content: of its file, or over all files of a folder with their paths in it. Of formats that
+    keep header and pixels in two files, those of the other are in it.
 
     Raises:
         ImageError: it cannot be read.
     """
     try:
+        if path.is_dir():
+            return _of_files((found.relative_to(path).as_posix(), found) for found in path.rglob("*"))
+        paired = next((suffix for suffix in _PAIRED if path.name.lower().endswith(suffix)), None)
+        if paired is not None:
+            stem = path.name[: -len(paired)]
+            return _of_files((found.name, found) for found in path.parent.glob(f"{glob.escape(stem)}.*"))
         return file_sha256(path)
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror or error})", "Check the path.") from None
+
+
+def _of_files(files: Iterable[tuple[str, Path]]) -> str:
+    whole = hashlib.sha256()
+    for name, path in sorted(files):
+        if path.is_file() and not is_clutter(path.name):
+            whole.update(f"{name} {file_sha256(path)}\n".encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()
 
 
 def process_item(
@@ -132,7 +170,8 @@ def process_item(
     content: str,
     known: Known | None = None,
 ) -> dict[str, Any]:
-    """Segment one item; write its mask and overlay, flushed to the disk. The figures are the ledger's.
+    """Segment one item; write its mask and overlay, or a study's results, flushed to the disk. The figures are the
+    ledger's.
 
     The files hold no time of day and no duration: equal pictures give equal files, whichever process wrote them.
 
@@ -145,25 +184,35 @@ def process_item(
         ImageError, AnswerError: the picture or the artifact cannot be read or run, or its answer is no number.
         OutputError: a file cannot be written, or is somebody else's.
     """
+    if is_study(item, options.formats, options.slices):
+        return process_study(
+            opened,
+            runner,
+            item,
+            out,
+            formats=options.formats or DEFAULT_FORMATS,
+            slices=options.slices,
+            codes=options.codes,
+            overwrite=options.overwrite or _is_as_written(known, out),
+            plane=options.plane,
+            volume=options.volume,
+            threshold=options.threshold,
+        )
     contract, target = opened.contract, target_of(opened)
     source = Source(printable(item.path.name), content, item.slice_index, options.cut)
     stem = f"{item.name}{'' if contract.proved else '-unproved'}"
     mask, overlay = out / f"{stem}-mask.png", out / f"{stem}-overlay.png"
     for path in (mask, overlay):
         _require_free(path, source, known, options)
-    before = item.path.stat()
     done = predict_image(
         opened,
         runner,
         item.path,
         slice_index=item.slice_index,
-        plane=find_plane(options.plane),
+        plane=find_plane(options.plane or "axial"),
         volume=options.volume,
         threshold=options.threshold,
     )
-    after = item.path.stat()
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise ImageError(f"{item.path} was changed while it was read", "Run the command again.")
     labels = mask_picture(done.labels, contract.values["output"]["shape"][1])
     caption = f"{contract.values['network']['architecture']}, {target.title}, {contract.precision}"
     drawn = draw_overlay(
@@ -171,13 +220,23 @@ def process_item(
     )
     for path, picture in ((mask, labels), (overlay, drawn)):
         write_bytes(path, marked_png(picture, source))
-        _flush(path)
     summary = done.summary()
-    return {
-        **{name: summary[name] for name in ("width", "height", "area_pixels", "area_fraction", "windows", "guard")},
-        "network_milliseconds": summary["network_milliseconds"],
-        "files": {"mask": mask.relative_to(out).as_posix(), "overlay": overlay.relative_to(out).as_posix()},
+    files = [path.relative_to(out).as_posix() for path in (mask, overlay)]
+    wanted = ("width", "height", "area_pixels", "area_fraction", "windows", "network_milliseconds")
+    figures = {
+        **{name: summary[name] for name in wanted},
+        "slices": 1,
+        "unusual": None if done.guard is None else int(done.guard.unusual),
+        "files": files,
     }
+    return {"results": [figures], "files": files}
+
+
+def _is_as_written(known: Known | None, out: Path) -> bool:
+    """Whether all that an item became earlier lies there unchanged, so that nothing of anybody's is lost with it."""
+    if known is None:
+        return False
+    return all(not (out / name).exists() or content_hash(out / name) == digest for name, digest in known.files)
 
 
 def _require_free(path: Path, source: Source, known: Known | None, options: Options) -> None:
@@ -189,16 +248,21 @@ def _require_free(path: Path, source: Source, known: Known | None, options: Opti
     require_free(path, lambda: source, remedy, overwrite=options.overwrite)
 
 
-def _flush(path: Path) -> None:
-    """Onto the disk, before the ledger says that it is there."""
-    try:
-        handle = os.open(path, os.O_RDWR)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise output_error(path, error) from None
+def _settled(out: Path, names: Sequence[str]) -> list[tuple[str, str]]:
+    """What was written, with its hashes, once it is on the disk: before the ledger says that it is there."""
+    for name in names:
+        place = out / name
+        for path in (place, *place.rglob("*")) if place.is_dir() else (place,):
+            if path.is_file():
+                try:
+                    handle = os.open(path, os.O_RDWR)
+                    try:
+                        os.fsync(handle)
+                    finally:
+                        os.close(handle)
+                except OSError as error:
+                    raise output_error(path, error) from None
+    return [(name, content_hash(out / name)) for name in names]
 
 
 class Worker:
@@ -235,6 +299,9 @@ class Worker:
             figures = process_item(
                 self._opened, self._runner, item, self.out, self.options, content=content, known=job.known
             )
+            if content_hash(item.path) != content:
+                raise ImageError(f"{item.path} was changed while it was read", "Run the command again.")
+            figures["files"] = _settled(self.out, figures["files"])
         except OutputError as error:
             if refusal(self.out, MEBIBYTE) is not None:  # no other item would fare better
                 return Outcome("failed", fatal=str(error))
@@ -248,7 +315,7 @@ class Worker:
         return Outcome("done", {**head, "content_sha256": content, **figures, "milliseconds": milliseconds})
 
     def _there(self, known: Known) -> bool:
-        return bool(known.files) and all((self.out / name).is_file() for name in known.files)
+        return bool(known.files) and all((self.out / name).exists() for name, _ in known.files)
 
 
 def failed_outcome(job: Job, cause: str) -> Outcome:
@@ -265,9 +332,13 @@ def _failed(job: Job, key: str, content: str, error: str) -> Outcome:
 def known_of(record: Mapping[str, Any]) -> Known | None:
     """What a line of the ledger says of an item that ended well, then or at an earlier time."""
     if record["status"] == "done":
-        return Known(record["key"], record["content_sha256"], tuple(record["files"].values()))
+        return Known(record["key"], record["content_sha256"], _pairs(record["files"]))
     earlier = record.get("earlier")
-    return None if earlier is None else Known("", earlier["content"], tuple(earlier["files"]))
+    return None if earlier is None else Known("", earlier["content"], _pairs(earlier["files"]))
+
+
+def _pairs(files: Iterable[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, digest) for name, digest in files)
 
 
 def _head(item: Item, key: str, status: Status) -> dict[str, Any]:
