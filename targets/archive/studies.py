@@ -84,5 +84,5 @@ def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_study(item: Item, formats: tuple[str, ...], slices: range | None) -> bool:
-    """Whether an item is worked on as a study: a folder always, else where results or slices of studies were asked for."""
+    """Whether an item is a study: a folder always, a file where results or slices of studies were asked for."""
     return bool(formats) or slices is not None or item.path.is_dir()
