@@ -85,8 +85,8 @@ def predict_archive(
 
 def _with_studies(options: Options, formats: str | None, slices: str | None, default_slice: int | None) -> Options:
     from s2m_edge.errors import ConfigurationError
-    from s2m_edge.targets.study import chosen_slices
-    from s2m_edge.targets.study_results import study_formats
+    from s2m_edge.targets.study.results import study_formats
+    from s2m_edge.targets.study.slices import chosen_slices
 
     if slices is not None and default_slice is not None:
         raise ConfigurationError("--slice and --slices are given together", "Give one of them.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from s2m_edge.deploy.bundle import Bundle
     from s2m_edge.imaging.study import Study, StudySource
     from s2m_edge.targets.base import Runner
-    from s2m_edge.targets.study_results import StudyOutputs
+    from s2m_edge.targets.study.results import StudyOutputs
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def request_of(
         ConfigurationError: a format or slices that are none, or --slice and --slices both.
     """
     from s2m_edge.imaging.planes import find_plane
-    from s2m_edge.targets.study import chosen_slices
-    from s2m_edge.targets.study_results import study_formats
+    from s2m_edge.targets.study.results import study_formats
+    from s2m_edge.targets.study.slices import chosen_slices
 
     if slices is not None and slice_index is not None:
         raise ConfigurationError("--slice and --slices are given together", "Give one of them.")
@@ -75,7 +75,7 @@ def predict_studies(bundle: Bundle, request: Request, threads: int | None, as_js
     from s2m_edge.files import require_writable
     from s2m_edge.imaging.study import find_studies
     from s2m_edge.targets.opening import open_runner, target_of
-    from s2m_edge.targets.study_results import codes_of
+    from s2m_edge.targets.study.results import codes_of
 
     target = target_of(bundle)
     codes = codes_of(bundle, request.codes) if request.codes or "dicom-seg" in request.formats else None
@@ -114,7 +114,7 @@ def _segmented(
     update: Any,
     place: str,
 ) -> tuple[Study, StudyOutputs]:
-    from s2m_edge.targets.study_results import segment_study
+    from s2m_edge.targets.study.results import segment_study
 
     study = source.open(request.plane, request.volume)  # type: ignore[arg-type] - checked with the request
     for remark in study.remarks:
@@ -158,7 +158,7 @@ def _stems(sources: Sequence[StudySource], mark: str) -> list[str]:
 
 def _require_free(bundle: Bundle, request: Request, sources: Sequence[StudySource], stems: Sequence[str]) -> None:
     """Raise OutputError, before the first study is predicted, if a file that is there would be lost."""
-    from s2m_edge.targets.study_results import is_planned, require_free
+    from s2m_edge.targets.study.results import is_planned, require_free
 
     for source, stem in zip(sources, stems, strict=True):
         if not is_planned(request.formats, request.out, stem):

@@ -144,10 +144,11 @@ def _decoded_in_place(header: Any, path: Path, index: int) -> NDArray[Any] | Non
     syntax = str(header.file_meta.TransferSyntaxUID)
     if count_frames(header) == 1 or syntax == UNCOMPRESSED[3]:
         return None
-    raw = header.get_item(next(name for name in _PIXELS if name in header), keep_deferred=True)
+    keyword = next(name for name in _PIXELS if name in header)
+    raw = header.get_item(keyword, keep_deferred=True)
     if getattr(raw, "value", b"") is not None or not getattr(raw, "value_tell", 0):
         return None
-    options = {**as_pixel_options(header), "pixel_vr": raw.VR}
+    options = {**as_pixel_options(header), "pixel_vr": raw.VR, "pixel_keyword": keyword}
     with path.open("rb") as file:
         file.seek(raw.value_tell)
         return get_decoder(syntax).as_array(file, index=index, validate=True, raw=False, **options)[0]

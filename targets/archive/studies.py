@@ -11,7 +11,7 @@ from s2m_edge.imaging.folders import numbered
 from s2m_edge.imaging.study import StudySource, find_studies
 from s2m_edge.targets.archive.manifest import Item
 from s2m_edge.targets.base import Runner
-from s2m_edge.targets.study_results import codes_of, segment_study
+from s2m_edge.targets.study.results import codes_of, segment_study
 
 DEFAULT_FORMATS = ("png",)
 

@@ -49,7 +49,7 @@ class VolumeStudy(Study):
         self.kind = volume_kind(path)
         opened = readable(path, partial(_opened, path, plane, number))
         self._files = opened.image.file_map
-        self._volume = mapped(opened) if self.kind == "NIfTI" else opened
+        self._volume = readable(path, partial(mapped, opened)) if self.kind == "NIfTI" else opened
         units = 1.0
         if hasattr(self._volume.image.header, "get_xyzt_units") and self.kind == "NIfTI":
             units = _UNITS.get(self._volume.image.header.get_xyzt_units()[0], 1.0)

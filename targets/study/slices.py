@@ -68,8 +68,8 @@ class StudyPrediction:
 
     @property
     def volumes(self) -> dict[str, float | None]:
-        """Millilitres of each class: its area in each slice times what the slice stands for; None where the files do not
-        say how large a pixel is, or how far slices are apart."""
+        """Millilitres of each class: its area in each slice times what the slice stands for; None where the files do
+        not say how large a pixel is, or how far slices are apart."""
         grid = self.study.grid
         if grid.pixel_area is None or grid.extents is None:
             return dict.fromkeys(self.classes)
