@@ -78,11 +78,12 @@ def load_codes(path: Path) -> Codes:
         raise ConfigurationError(f"{path} is longer than {LONGEST_FILE} characters", "Give the codes alone.")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise ValueError(f"the key {twice!r} twice")
-        return dict(pairs)
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise ValueError(f"the key {key!r} twice")
+            found[key] = value
+        return found
 
     def refuse(word: str) -> float:
         raise ValueError(f"{word} is no JSON")

@@ -31,6 +31,10 @@ _SERIES = 1000
 """Added to the source's series number, so that the segmentation stands behind its series in a list."""
 
 
+class LabelsError(ValueError):
+    """Labels that are not those of the study: a mistake of the caller's."""
+
+
 def require_highdicom() -> None:
     """Raise MissingBackendError unless the package that writes segmentations is there."""
     try:
@@ -69,18 +73,18 @@ def dicom_seg_bytes(
     require_codes(classes, codes)
     require_highdicom()
     if labels.size and int(labels.max()) > len(classes):
-        raise ValueError(f"labels go to {int(labels.max())}, and there are {len(classes)} classes")
+        raise LabelsError(f"labels go to {int(labels.max())}, and there are {len(classes)} classes")
     if not len(datasets):
         raise ImageError(f"{name} is no DICOM, and a DICOM-SEG refers to DICOM instances", ELSEWHERE)
-    sources = minimal_sources(datasets, name)
-    _require_fitting(labels, sources, name)
     try:
-        with without_warnings(UserWarning):
+        with without_warnings(UserWarning):  # of values that the source has and the standard does not allow
+            sources = minimal_sources(datasets, name)
+            _require_fitting(labels, sources, name)
             made = _segmentation(labels, sources, classes, codes, algorithm, datasets[0])
             made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = _own_uid(made)
             buffer = BytesIO()
             made.save_as(buffer, enforce_file_format=True)
-    except MemoryError:
+    except (ImageError, LabelsError, MemoryError):
         raise
     except Exception as error:  # highdicom's and pydicom's checks raise whatever they raise, each about the header
         raise ImageError(f"no DICOM-SEG can be made of {name} ({in_one_line(error)})", ELSEWHERE) from error
@@ -104,7 +108,7 @@ def _require_fitting(labels: NDArray[np.uint8], sources: Sequence[Any], name: st
     first = sources[0]
     frames = int(first.get("NumberOfFrames", 1)) if len(sources) == 1 else len(sources)
     if labels.shape != (frames, first.Rows, first.Columns):
-        raise ValueError(f"labels are {labels.shape}, and {name} has {frames} x {first.Rows} x {first.Columns} pixels")
+        raise LabelsError(f"labels are {labels.shape}, and {name} has {frames} x {first.Rows} x {first.Columns} pixels")
     placed = "ImagePositionPatient" in first or "PerFrameFunctionalGroupsSequence" in first
     if frames > 1 and not placed:
         raise ImageError(
@@ -146,11 +150,13 @@ def _segmentation(
         series_description=_long(f"{SOFTWARE}: {NOTICE}"),
         content_qualification="RESEARCH",
         specific_character_set="ISO_IR 192",
-        omit_empty_frames=True,
+        omit_empty_frames=bool(labels.any()),
     )
     made.SpecificCharacterSet = "ISO_IR 192"
+    if "FrameOfReferenceUID" not in made or "PlaneOrientationSequence" not in made.SharedFunctionalGroupsSequence[0]:
+        made.PatientOrientation = header.get("PatientOrientation") or ""  # which may be empty, and not be left out
     for group in made.SharedFunctionalGroupsSequence:
-        if "PixelMeasuresSequence" in group and not len(group.PixelMeasuresSequence):
+        if "PixelMeasuresSequence" in group and not len(group.PixelMeasuresSequence[0]):
             del group.PixelMeasuresSequence
     return made
 
@@ -221,7 +227,7 @@ def _own_uid(made: Any) -> str:
         for item in made.SegmentSequence
     ]
     frames = [
-        [str(value) for value in group.FrameContentSequence[0].DimensionIndexValues]
+        str(group.FrameContentSequence[0].DimensionIndexValues)
         for group in made.PerFrameFunctionalGroupsSequence
         if "FrameContentSequence" in group and "DimensionIndexValues" in group.FrameContentSequence[0]
     ]

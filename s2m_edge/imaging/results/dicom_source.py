@@ -32,7 +32,7 @@ ELSEWHERE = "Take --format nifti, csv or json, which need no DICOM header."
 
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Rows", "Columns")
 _TYPE_2 = (*PATIENT[:2], *PATIENT[3:], *STUDY[1:])
-_TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
+_TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 
 
 def minimal_sources(datasets: Sequence[Any], name: str) -> list[Any]:
@@ -133,7 +133,10 @@ def _add_groups(made: Any, source: Any, name: str) -> None:
     common = Dataset()
     placed = len(per_frame) == made.NumberOfFrames and all(len(entry) >= len(PLANE) - 1 for entry in per_frame)
     if not ("FrameOfReferenceUID" in made and placed):
-        common.PixelMeasuresSequence = []  # which highdicom asks for, and which is left out again
+        measures = Dataset()  # highdicom asks for it; where it stays empty, it is left out again
+        if source.get("PixelSpacing"):
+            measures.PixelSpacing = source.PixelSpacing
+        common.PixelMeasuresSequence = [measures]
         made.SharedFunctionalGroupsSequence = [common]
         return
     first = per_frame[0]

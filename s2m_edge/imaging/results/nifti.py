@@ -53,13 +53,10 @@ def labels_as_nifti(stored: NDArray[np.uint8], grid: Grid, name: str = "the stud
 
     require_even(grid, name)
     affine = grid.affine()
-    shown = np.eye(4) if affine is None else affine
-    made: Any = nibabel.Nifti1Image(stored, shown, dtype=np.uint8)  # type: ignore[attr-defined]
+    made: Any = nibabel.Nifti1Image(stored, affine, dtype=np.uint8)  # type: ignore[attr-defined]
     made.header["descrip"] = description
     if affine is None:
         rows, columns = grid.spacing or (1.0, 1.0)
-        made.set_sform(None, 0)
-        made.set_qform(None, 0)
         made.header.set_zooms((columns, rows, grid.thickness or 1.0))
         if grid.spacing is not None:
             made.header.set_xyzt_units("mm")

@@ -73,10 +73,14 @@ class Subject:
         """SHA-256 of the study: of its file, or of its instances' identifiers."""
         return self.study.identity
 
+    @property
+    def slices(self) -> tuple[int, ...]:
+        """The numbers of the slices, from 0: of a part of a study, as the whole study counts them."""
+        chosen = getattr(self.study, "chosen", None)
+        return tuple(range(len(self.labels)) if chosen is None else chosen)
+
     @cached_property
     def source(self) -> Source:
         """What a mask says that it is of: the study, and which of its slices in which plane."""
-        grid = self.study.grid
-        ends = [] if grid.positions is None else [grid.positions[0].tolist(), grid.positions[-1].tolist()]
-        key = json.dumps([self.identity, self.study.plane, self.labels.shape, ends])
+        key = json.dumps([self.identity, self.study.plane, self.slices])
         return Source(self.study.name, hashlib.sha256(key.encode()).hexdigest())

@@ -92,11 +92,11 @@ def results_values(subject: Subject, figures: Sequence[ClassFigures]) -> dict[st
             "remarks": [printable(remark) for remark in study.remarks],
         },
         "algorithm": {name: printable(value) for name, value in vars(subject.algorithm).items()},
-        "classes": [_class_values(entry) for entry in figures],
+        "classes": [_class_values(entry, subject.slices) for entry in figures],
     }
 
 
-def _class_values(entry: ClassFigures) -> dict[str, Any]:
+def _class_values(entry: ClassFigures, numbers: Sequence[int]) -> dict[str, Any]:
     line = entry.diameter
     areas: Sequence[float | None] = entry.area_mm2 or [None] * len(entry.area_pixels)
     return {
@@ -106,10 +106,10 @@ def _class_values(entry: ClassFigures) -> dict[str, Any]:
         "volume_ml": _rounded(entry.volume_ml),
         "diameter": None
         if line is None
-        else {"mm": _rounded(line.mm), "slice": line.slice, "from": list(line.first), "to": list(line.second)},
+        else {"mm": _rounded(line.mm), "slice": numbers[line.slice], "from": list(line.first), "to": list(line.second)},
         "slices": [
-            {"slice": index, "area_pixels": pixels, "area_mm2": _rounded(area)}
-            for index, (pixels, area) in enumerate(zip(entry.area_pixels, areas, strict=True))
+            {"slice": number, "area_pixels": pixels, "area_mm2": _rounded(area)}
+            for number, pixels, area in zip(numbers, entry.area_pixels, areas, strict=True)
         ],
     }
 
@@ -124,8 +124,8 @@ def is_table_of(path: Path, subject: Subject) -> bool:
             rows = list(reader)
         found = {(row["source_sha256"], row["plane"], row["notice"]) for row in rows}
         slices = {row["slice"] for row in rows if row["scope"] == SLICE}
-        study = subject.study
-        return found == {(subject.identity, study.plane, NOTICE)} and len(slices) == len(subject.labels)
+        ours = {(subject.identity, subject.study.plane, NOTICE)}, {str(number) for number in subject.slices}
+        return (found, slices) == ours
     except Exception:  # whatever cannot be read is not ours
         return False
 
@@ -137,9 +137,9 @@ def is_json_of(path: Path, subject: Subject) -> bool:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         jsonschema.validate(values, results_schema())
-        study = values["study"]
-        ours = subject.identity, subject.study.plane, len(subject.labels), NOTICE
-        return (study["sha256"], study["plane"], study["slices"], values["notice"]) == ours
+        study, slices = values["study"], tuple(row["slice"] for row in values["classes"][0]["slices"])
+        ours = subject.identity, subject.study.plane, subject.slices, NOTICE
+        return (study["sha256"], study["plane"], slices, values["notice"]) == ours
     except Exception:  # whatever cannot be read is not ours
         return False
 
@@ -151,7 +151,7 @@ def results_schema() -> dict[str, Any]:
 
 
 def _rows(subject: Subject, figures: Sequence[ClassFigures]) -> list[dict[str, Any]]:
-    study, algorithm, extents = subject.study, subject.algorithm, subject.study.grid.extents
+    study, algorithm, extents, numbers = subject.study, subject.algorithm, subject.study.grid.extents, subject.slices
     same = {
         "study": study.name,
         "kind": study.kind,
@@ -170,7 +170,7 @@ def _rows(subject: Subject, figures: Sequence[ClassFigures]) -> list[dict[str, A
         named = {**same, "class": entry.name, "label": entry.label}
         whole = {"scope": STUDY, "area_pixels": entry.pixels, "volume_ml": entry.volume_ml}
         if entry.diameter is not None:
-            whole |= {"diameter_mm": entry.diameter.mm, "diameter_slice": entry.diameter.slice}
+            whole |= {"diameter_mm": entry.diameter.mm, "diameter_slice": numbers[entry.diameter.slice]}
             for end, point in (("from", entry.diameter.first), ("to", entry.diameter.second)):
                 whole |= {f"diameter_{end}_row_pixels": point[0], f"diameter_{end}_column_pixels": point[1]}
         rows.append({**named, **whole})
@@ -179,7 +179,7 @@ def _rows(subject: Subject, figures: Sequence[ClassFigures]) -> list[dict[str, A
                 {
                     **named,
                     "scope": SLICE,
-                    "slice": index,
+                    "slice": numbers[index],
                     "area_pixels": pixels,
                     "area_mm2": None if entry.area_mm2 is None else entry.area_mm2[index],
                     "slice_extent_mm": None if extents is None else float(extents[index]),
