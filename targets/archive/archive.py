@@ -83,11 +83,8 @@ def work_through(
                 ledger.append(outcome.record)
             progress(str(outcome.record["name"]), sum(counts.values()), total)
         seconds = time.perf_counter() - began
-        write_tables(out, ledger, manifest.items)
-        found = [ledger.record(item.name) for item in manifest.items if item.name in ledger.entries]
-        failures = tuple((record["path"], record["error"]) for record in found if record["status"] == "failed")
-        unusual = sum(_is_unusual(record) for record in found)
-    return Totals(total, counts["done"], counts["skipped"], counts["failed"], unusual, seconds, failures)
+        told = write_tables(out, ledger, manifest.items)
+    return Totals(total, counts["done"], counts["skipped"], counts["failed"], told.unusual, seconds, told.failures)
 
 
 def _outcomes(jobs: Iterator[Job], crew: Crew, engine: Engine, address: str | None) -> Iterator[Any]:
@@ -106,10 +103,6 @@ def _jobs(manifest: Manifest, ledger: Ledger) -> Iterator[Job]:
 
 def _known(ledger: Ledger, item: Item) -> Known | None:
     return known_of(ledger.record(item.name)) if item.name in ledger.entries else None
-
-
-def _is_unusual(record: dict[str, Any]) -> bool:
-    return any(result["unusual"] for result in record.get("results", ()))
 
 
 def _require_apart(manifest: Manifest, out: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,20 @@ def require_own_tables(folder: Path, ledger: Ledger) -> None:
             )
 
 
-def write_tables(folder: Path, ledger: Ledger, items: Iterable[Item]) -> None:
+@dataclass(frozen=True)
+class Told:
+    """What the tables say in all.
+
+    Attributes:
+        unusual: items with something that is unlike the pictures the network was trained on.
+        failures: path and error of each item that failed.
+    """
+
+    unusual: int
+    failures: tuple[tuple[str, str], ...]
+
+
+def write_tables(folder: Path, ledger: Ledger, items: Iterable[Item]) -> Told:
     """Write both tables, of the manifest's items in its order. They hold no times: equal results give equal tables.
 
     Raises:
@@ -63,19 +77,23 @@ def write_tables(folder: Path, ledger: Ledger, items: Iterable[Item]) -> None:
     """
     results, failures = io.StringIO(), io.StringIO()
     result_rows, failure_rows = _writer(results, RESULTS), _writer(failures, FAILURES)
+    unusual, failed = 0, list[tuple[str, str]]()
     for item in items:
         if item.name not in ledger.entries:
             continue
         record = ledger.record(item.name)
         if record["status"] == "done":
+            unusual += any(result["unusual"] for result in record["results"])
             for result in record["results"]:
                 result_rows.writerows(_result(item, record, result, name) for name in result["area_pixels"])
         else:
             failure_rows.writerow([*_head(item), printable(record["error"])])
+            failed.append((item.written, record["error"]))
     for name, text in ((RESULTS_FILE, results), (FAILURES_FILE, failures)):
         content = encoded(text.getvalue())
         ledger.note_table(hashlib.sha256(content).hexdigest())
         write_bytes(folder / name, content)
+    return Told(unusual, tuple(failed))
 
 
 def _writer(buffer: io.StringIO, columns: tuple[str, ...]) -> Any:
