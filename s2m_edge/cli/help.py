@@ -26,7 +26,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "predict": (
         (f"{OPENVINO} colon.png scan.dcm --out predictions", "masks and overlays in the pictures' own size"),
         (f"{ONNX} my/images/ --json", "a folder; the figures as JSON"),
-        (f"{OPENVINO} --manifest studies.csv --out archive --workers 4", "by the thousand, going on after interruptions"),
+        (
+            f"{OPENVINO} --manifest studies.csv --out archive --workers 4",
+            "by the thousand; goes on after a stop",
+        ),
         (f"{ONNX} SERIES_FOLDER --format dicom-seg,nifti,csv", "whole studies, every slice"),
         (f"{ONNX} ct.nii.gz --slices 10:40", "some slices of a volume, as PNG"),
     ),

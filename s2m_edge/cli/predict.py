@@ -94,7 +94,7 @@ def predict(
 
     if manifest is not None:
         from s2m_edge.cli.predict_archive import predict_archive
-        from s2m_edge.targets.archive.work import Options
+        from s2m_edge.targets.archive.job import Options
 
         if images:
             raise ConfigurationError("pictures and --manifest were both given", "Leave one of them out.")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from s2m_edge.targets.archive.archive import Engine, Totals
-from s2m_edge.targets.archive.work import Options
+from s2m_edge.targets.archive.job import Options
 
 SHOWN_FAILURES = 5
 

@@ -12,11 +12,11 @@ from typing import Any, Literal
 from s2m_edge import interrupts
 from s2m_edge.errors import ConfigurationError, OutputError
 from s2m_edge.files import alone, require_writable
+from s2m_edge.targets.archive.job import Job, Known, known_of
 from s2m_edge.targets.archive.ledger import Ledger, open_ledger
 from s2m_edge.targets.archive.local import Crew, work_locally
 from s2m_edge.targets.archive.manifest import Item, Manifest, input_paths
 from s2m_edge.targets.archive.tables import require_own_tables, write_tables
-from s2m_edge.targets.archive.work import Job, Known, known_of
 
 Engine = Literal["local", "ray"]
 ENGINES: tuple[Engine, ...] = ("local", "ray")

@@ -29,7 +29,7 @@ class Entry:
     """What is known of an item without reading its line again.
 
     Attributes:
-        key: of what was worked on, and how; see `work.key_of`.
+        key: of what was worked on, and how; see `job.key_of`.
         done: whether it ended well.
         at: where its line begins, in bytes.
     """

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from s2m_edge.devices import THREAD_VARIABLES
 from s2m_edge.errors import LoweringError, S2MEdgeError
-from s2m_edge.targets.archive.work import Job, Options, Outcome, Worker, failed_outcome
+from s2m_edge.targets.archive.job import Job, Options, Outcome, failed_outcome
+from s2m_edge.targets.archive.work import Worker
 
 LOST_IN_A_ROW = 3
 """Processes that may end by themselves, one after the other, without a single answer between."""

@@ -18,8 +18,9 @@ from s2m_edge import interrupts
 from s2m_edge.devices import THREAD_VARIABLES
 from s2m_edge.errors import LoweringError, MissingBackendError, S2MEdgeError, causes, in_one_line
 from s2m_edge.installation import install_command
+from s2m_edge.targets.archive.job import Job, Outcome
 from s2m_edge.targets.archive.local import Crew, variables
-from s2m_edge.targets.archive.work import Job, Outcome, Worker
+from s2m_edge.targets.archive.work import Worker
 from s2m_edge.targets.quiet import quiet_native
 
 OBJECT_STORE = 100 * 2**20

@@ -1,28 +1,20 @@
-"""One item of an archive: what is done with it, and how it is told that it was done already."""
+"""One item of an archive: what is done with it, in a process that holds the runner."""
 
 from __future__ import annotations
 
-import glob
-import hashlib
-import json
-import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from s2m_edge import __version__
 from s2m_edge.deploy.bundle import Bundle, open_bundle
-from s2m_edge.deploy.contract import CONTRACT_FILE
 from s2m_edge.errors import ImageError, OutputError, S2MEdgeError, in_one_line
-from s2m_edge.files import file_sha256, output_error, refusal, write_bytes
-from s2m_edge.imaging.folders import is_clutter
+from s2m_edge.files import refusal, write_bytes
 from s2m_edge.imaging.limits import allow_pixels
 from s2m_edge.imaging.overlay import draw_overlay, mask_picture
 from s2m_edge.imaging.planes import find_plane
 from s2m_edge.imaging.written import Source, is_of, marked_png, require_free
+from s2m_edge.targets.archive.content import content_hash, settled
+from s2m_edge.targets.archive.job import Job, Known, Options, Outcome, bundle_hash, failed, head_of, key_of
 from s2m_edge.targets.archive.manifest import Item
 from s2m_edge.targets.archive.studies import DEFAULT_FORMATS, is_study, process_study
 from s2m_edge.targets.base import Runner
@@ -31,133 +23,6 @@ from s2m_edge.targets.predict import predict_image
 from s2m_edge.texts import printable
 
 MEBIBYTE = 2**20
-_PAIRED = (".hdr", ".img", ".hdr.gz", ".img.gz", ".mhd", ".nhdr")
-Status = Literal["done", "skipped", "failed"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How every item of an archive is worked on.
-
-    Attributes:
-        plane: of volumes; the reader's own choice where None.
-        volume, threshold: as `predict_image` takes them.
-        proved: whether the bundle has to have passed its gate.
-        overwrite: whether files that are there may be replaced.
-        max_pixels: of a picture; the process's limit where None.
-        formats: of the results of studies, names of `study_formats`; pictures alone where empty, folders as PNG.
-        slices: which of each study; all where None.
-        codes: a file of codes for DICOM-SEG.
-    """
-
-    plane: str | None = None
-    volume: int | None = None
-    threshold: float | None = None
-    proved: bool = True
-    overwrite: bool = False
-    max_pixels: int | None = None
-    formats: tuple[str, ...] = ()
-    slices: range | None = None
-    codes: Path | None = None
-
-    @property
-    def cut(self) -> str:
-        """As `Source` takes it."""
-        plane = self.plane or "axial"
-        return "" if (plane, self.volume) == ("axial", None) else f"{plane} {self.volume or 0}"
-
-    def shaping(self) -> dict[str, Any]:
-        """What changes an item's results, as JSON values."""
-        return {
-            "plane": self.plane,
-            "volume": self.volume,
-            "threshold": self.threshold,
-            "proved": self.proved,
-            "formats": list(self.formats),
-            "slices": None if self.slices is None else [self.slices.start, self.slices.stop],
-            "codes": "" if self.codes is None else content_hash(self.codes),
-        }
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the ledger has of an item that ended well once.
-
-    Attributes:
-        key: of that time.
-        content: SHA-256 of its content at that time.
-        files: what was written for it, files and folders: path in the archive's folder, and SHA-256.
-    """
-
-    key: str
-    content: str
-    files: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Job:
-    """An item, and what is known of it."""
-
-    item: Item
-    known: Known | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an item.
-
-    Attributes:
-        record: the ledger's line; of a skipped item its name alone.
-        fatal: why no item at all can be worked on; `record` is empty then.
-    """
-
-    status: Status
-    record: Mapping[str, Any] = field(default_factory=dict)
-    fatal: str = ""
-
-
-def bundle_hash(bundle: Bundle) -> str:
-    """SHA-256 of a bundle's contract, which holds those of all its other files."""
-    return file_sha256(bundle.folder / CONTRACT_FILE)
-
-
-def key_of(item: Item, content: str, bundle: str, options: Options) -> str:
-    """What an item is skipped by: SHA-256 over its content, its slice, its name, the bundle and what changes a mask.
-
-    Args:
-        content: SHA-256 of the item's file.
-        bundle: of `bundle_hash`.
-    """
-    identity = {"content": content, "bundle": bundle, "name": item.name, "slice": item.slice_index}
-    identity |= options.shaping()
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-
-def content_hash(path: Path) -> str:
-    """SHA-256 of an item's content: of its file, or over all files of a folder with their paths in it. Of formats that
-    keep header and pixels in two files, those of the other are in it.
-
-    Raises:
-        ImageError: it cannot be read.
-    """
-    try:
-        if path.is_dir():
-            return _of_files((found.relative_to(path).as_posix(), found) for found in path.rglob("*"))
-        paired = next((suffix for suffix in _PAIRED if path.name.lower().endswith(suffix)), None)
-        if paired is not None:
-            stem = path.name[: -len(paired)]
-            return _of_files((found.name, found) for found in path.parent.glob(f"{glob.escape(stem)}.*"))
-        return file_sha256(path)
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror or error})", "Check the path.") from None
-
-
-def _of_files(files: Iterable[tuple[str, Path]]) -> str:
-    whole = hashlib.sha256()
-    for name, path in sorted(files):
-        if path.is_file() and not is_clutter(path.name):
-            whole.update(f"{name} {file_sha256(path)}\n".encode("utf-8", "surrogateescape"))
-    return whole.hexdigest()
 
 
 def process_item(
@@ -185,7 +50,7 @@ def process_item(
         OutputError: a file cannot be written, or is somebody else's.
     """
     if is_study(item, options.formats, options.slices):
-        return process_study(
+        found = process_study(
             opened,
             runner,
             item,
@@ -198,6 +63,8 @@ def process_item(
             volume=options.volume,
             threshold=options.threshold,
         )
+        _require_unchanged(item, content)
+        return found
     contract, target = opened.contract, target_of(opened)
     source = Source(printable(item.path.name), content, item.slice_index, options.cut)
     stem = f"{item.name}{'' if contract.proved else '-unproved'}"
@@ -213,6 +80,7 @@ def process_item(
         volume=options.volume,
         threshold=options.threshold,
     )
+    _require_unchanged(item, content)
     labels = mask_picture(done.labels, contract.values["output"]["shape"][1])
     caption = f"{contract.values['network']['architecture']}, {target.title}, {contract.precision}"
     drawn = draw_overlay(
@@ -232,6 +100,12 @@ def process_item(
     return {"results": [figures], "files": files}
 
 
+def _require_unchanged(item: Item, content: str) -> None:
+    """Raise ImageError where an item is not any more what its hash says."""
+    if content_hash(item.path) != content:
+        raise ImageError(f"{item.path} was changed while it was read", "Run the command again.")
+
+
 def _is_as_written(known: Known | None, out: Path) -> bool:
     """Whether all that an item became earlier lies there unchanged, so that nothing of anybody's is lost with it."""
     if known is None:
@@ -246,23 +120,6 @@ def _require_free(path: Path, source: Source, known: Known | None, options: Opti
         if is_of(path, earlier):
             return
     require_free(path, lambda: source, remedy, overwrite=options.overwrite)
-
-
-def _settled(out: Path, names: Sequence[str]) -> list[tuple[str, str]]:
-    """What was written, with its hashes, once it is on the disk: before the ledger says that it is there."""
-    for name in names:
-        place = out / name
-        for path in (place, *place.rglob("*")) if place.is_dir() else (place,):
-            if path.is_file():
-                try:
-                    handle = os.open(path, os.O_RDWR)
-                    try:
-                        os.fsync(handle)
-                    finally:
-                        os.close(handle)
-                except OSError as error:
-                    raise output_error(path, error) from None
-    return [(name, content_hash(out / name)) for name in names]
 
 
 class Worker:
@@ -299,55 +156,18 @@ class Worker:
             figures = process_item(
                 self._opened, self._runner, item, self.out, self.options, content=content, known=job.known
             )
-            if content_hash(item.path) != content:
-                raise ImageError(f"{item.path} was changed while it was read", "Run the command again.")
-            figures["files"] = _settled(self.out, figures["files"])
+            figures["files"] = settled(self.out, figures["files"])
         except OutputError as error:
             if refusal(self.out, MEBIBYTE) is not None:  # no other item would fare better
                 return Outcome("failed", fatal=str(error))
-            return _failed(job, key, content, str(error))
+            return failed(job, key, content, str(error))
         except S2MEdgeError as error:
-            return _failed(job, key, content, str(error))
+            return failed(job, key, content, str(error))
         except Exception as error:  # readers raise anything, and one file must not keep the others from being done
-            return _failed(job, key, content, f"{item.path} failed ({in_one_line(error)})")
+            return failed(job, key, content, f"{item.path} failed ({in_one_line(error)})")
         milliseconds = round((time.perf_counter() - began) * 1e3, 1)
-        head = _head(item, key, "done")
+        head = head_of(item, key, "done")
         return Outcome("done", {**head, "content_sha256": content, **figures, "milliseconds": milliseconds})
 
     def _there(self, known: Known) -> bool:
         return bool(known.files) and all((self.out / name).exists() for name, _ in known.files)
-
-
-def failed_outcome(job: Job, cause: str) -> Outcome:
-    """Of an item whose process ended."""
-    return _failed(job, "", "", f"{job.item.path} failed ({cause})")
-
-
-def _failed(job: Job, key: str, content: str, error: str) -> Outcome:
-    earlier = None if job.known is None else asdict(job.known)  # what lies there is still ours to replace
-    ended = {"content_sha256": content, "error": printable(error), "earlier": earlier}
-    return Outcome("failed", {**_head(job.item, key, "failed"), **ended})
-
-
-def known_of(record: Mapping[str, Any]) -> Known | None:
-    """What a line of the ledger says of an item that ended well, then or at an earlier time."""
-    if record["status"] == "done":
-        return Known(record["key"], record["content_sha256"], _pairs(record["files"]))
-    earlier = record.get("earlier")
-    return None if earlier is None else Known("", earlier["content"], _pairs(earlier["files"]))
-
-
-def _pairs(files: Iterable[Sequence[str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, digest) for name, digest in files)
-
-
-def _head(item: Item, key: str, status: Status) -> dict[str, Any]:
-    return {
-        "name": item.name,
-        "path": item.written,
-        "slice": item.slice_index,
-        "status": status,
-        "key": key,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "s2m_edge": __version__,
-    }

@@ -199,9 +199,9 @@ def test_after_a_kill_in_the_middle_each_picture_is_done_once(
 def test_a_worker_that_is_killed_costs_its_picture_alone(
     small_bundle: Path, listed: Path, pictures: list[Path], tmp_path: Path
 ):
+    from s2m_edge.targets.archive.job import Job, Options
     from s2m_edge.targets.archive.local import Crew, work_locally
     from s2m_edge.targets.archive.manifest import read_manifest
-    from s2m_edge.targets.archive.work import Job, Options
 
     fatal = pictures[2]
     fatal.unlink()
