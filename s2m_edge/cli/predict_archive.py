@@ -91,10 +91,13 @@ def _with_studies(options: Options, formats: str | None, slices: str | None, def
     if slices is not None and default_slice is not None:
         raise ConfigurationError("--slice and --slices are given together", "Give one of them.")
     wanted = None if slices is None else chosen_slices(slices)
-    asked = formats or (None if slices is None else "png")
+    asked = "png" if formats is None and slices is not None else formats
+    chosen = () if asked is None else study_formats(asked)
+    if options.codes is not None and "dicom-seg" not in chosen:
+        raise ConfigurationError("--codes is for DICOM-SEG", "Add --format dicom-seg.")
     return replace(
         options,
-        formats=() if asked is None else study_formats(asked),
+        formats=chosen,
         slices=wanted,
         codes=None if options.codes is None else options.codes.absolute(),
     )

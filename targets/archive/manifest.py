@@ -28,7 +28,7 @@ class Item:
 
     Attributes:
         row: of the table; the line of a CSV file, the number of the row in Parquet.
-        path: of the picture, absolute, or relative to the working folder as the manifest's own path is.
+        path: of the picture or the study, absolute.
         written: the path as the manifest has it.
         name: what its outputs are called after, in the archive's folder: `a/b/case1` lies in a/b/. Tells items apart.
         slice_index: of a volume or a file with frames; None leaves it to the reader.
@@ -142,7 +142,7 @@ def _item(table: Path, place: str, row: int, values: dict[str, Any], default_sli
     name = name or _own_name(written, stated)
     if any(len(os.fsencode(part)) > LONGEST_NAME - LONGEST_SUFFIX for part in name.split("/")):
         raise refuse("the name is too long for a file's", "Give the row a shorter one in the column name.")
-    return Item(row, table.parent / written, written, name, default_slice if stated is None else stated)
+    return Item(row, table.parent.absolute() / written, written, name, default_slice if stated is None else stated)
 
 
 def _text(value: Any) -> str:
