@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +15,14 @@ from pydicom.uid import generate_uid
 
 from dicom_files import write_dicom, write_series
 from s2m_edge import files
-from s2m_edge.apps.vectors.generate import VECTORS
-from s2m_edge.apps.vectors.refusals import REFUSALS
 from s2m_edge.notice import NOTICE
-from support import assert_one_line_error
-
-STACK = np.zeros((5, 24, 30), np.uint16)
-for number in range(5):
-    STACK[number, 3 : 8 + number, 4:20] = 4000
-
-
-class BrightRunner:
-    verdict, remark, device, opened = "executed", "", "none", 0
-
-    def __init__(self, bundle: Any, threads: int | None = None) -> None:
-        BrightRunner.opened += 1
-
-    def predict(self, fitted: Any) -> Any:
-        return (fitted.mean(axis=2)[None] / 255).astype(np.float32)
+from support import BRIGHT_STACK as STACK
+from support import BrightRunner, assert_one_line_error, bright_bundle
 
 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "bundle"
-    shutil.copytree(VECTORS / REFUSALS / "sound", folder)
-    monkeypatch.setattr("s2m_edge.targets.opening.open_runner", BrightRunner)
-    BrightRunner.opened = 0
-    return folder
+    return bright_bundle(tmp_path / "bundle", monkeypatch)
 
 
 def tree(folder: Path) -> list[str]:

@@ -46,6 +46,7 @@ def test_nrrd_and_metaimage_show_what_nifti_of_the_same_data_shows(tmp_path: Pat
         assert found.slices == expected.slices
         for index in range(found.slices):
             assert np.array_equal(found.slice(index), expected.slice(index))
+            assert np.array_equal(found.slice(index), read_image(found.path, index, plane=plane))  # type: ignore[arg-type]
             assert np.array_equal(found.slice(index), read_image(tmp_path / "x.nii", index, plane=plane))  # type: ignore[arg-type]
         for name in ("spacing", "directions", "positions", "thickness"):
             assert np.allclose(getattr(found.grid, name), getattr(expected.grid, name), atol=1e-5), name

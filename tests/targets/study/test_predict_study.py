@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.uid import UID
 
 from dicom_files import write_series
 from s2m_edge.apps.vectors.generate import VECTORS
@@ -19,15 +20,7 @@ from s2m_edge.errors import AnswerError, ConfigurationError, ImageError
 from s2m_edge.imaging.study import find_studies
 from s2m_edge.targets.predict import predict_image
 from s2m_edge.targets.study import chosen_slices, predict_study
-
-
-class BrightRunner:
-    """A network that marks what is brighter than the middle of its range."""
-
-    verdict, remark, device = "executed", "", "none"
-
-    def predict(self, fitted: Any) -> Any:
-        return (fitted.mean(axis=2)[None] / 255).astype(np.float32)
+from support import BrightRunner
 
 
 @pytest.fixture
@@ -142,7 +135,7 @@ def test_the_memory_of_a_long_series_is_that_of_its_labels_and_a_slice(
         folder = tmp_path / str(count)
         folder.mkdir(exist_ok=True)
         for index in range(count):
-            header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = f"1.2.{index + 1}"
+            header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.{index + 1}")
             header.ImagePositionPatient, header.InstanceNumber = [0, 0, index], index
             header.save_as(folder / f"{index}")
         (folder / "IM0000").unlink(missing_ok=True)
