@@ -94,7 +94,8 @@ def test_frames_of_one_file_are_referred_to_by_their_number():
 
 
 def test_segments_are_coded_and_say_what_made_them():
-    found = made_of(ellipsoid(GRIDS["LPS"]), headers(GRIDS["LPS"]))
+    network = replace(NETWORK, threshold=0.25)
+    found = made_of(ellipsoid(GRIDS["LPS"]), headers(GRIDS["LPS"]), algorithm=network, slices=range(3, 8))
     assert (found.Modality, found.SegmentationType, found.SegmentsOverlap) == ("SEG", "BINARY", "NO")
     assert [entry.SegmentNumber for entry in found.SegmentSequence] == [1, 2]
     heart = found.SegmentSequence[0]
@@ -108,7 +109,7 @@ def test_segments_are_coded_and_say_what_made_them():
     told = heart.SegmentationAlgorithmIdentificationSequence[0]
     assert (told.AlgorithmName, told.AlgorithmVersion) == (NETWORK.name, NETWORK.version)
     assert f"weights_sha256={NETWORK.weights_sha256}" in told.AlgorithmParameters
-    assert "precision=float32,target=onnx" in told.AlgorithmParameters
+    assert told.AlgorithmParameters.endswith("precision=float32,target=onnx,threshold=0.25,slices=3-7")
 
 
 def test_region_modifier_laterality_and_colour_are_written():

@@ -17,7 +17,6 @@ from phantoms import GRIDS, HEART, NETWORK, VOLUME_ML, Phantom, ellipsoid
 from s2m_edge.imaging.classes import SegmentClass
 from s2m_edge.imaging.grid import Grid
 from s2m_edge.imaging.results.algorithm import Algorithm
-from s2m_edge.imaging.results.figures import measure
 from s2m_edge.imaging.results.subject import Subject
 from s2m_edge.imaging.results.tables import (
     COLUMNS,
@@ -40,11 +39,11 @@ def subject_of(grid: Grid = GRIDS["LPS"], classes: Any = HEART, **changes: Any) 
 
 
 def table(subject: Subject) -> bytes:
-    return csv_bytes(subject, measure(subject.labels, subject.study.grid, subject.classes))
+    return csv_bytes(subject)
 
 
 def values(subject: Subject) -> bytes:
-    return json_bytes(subject, measure(subject.labels, subject.study.grid, subject.classes))
+    return json_bytes(subject)
 
 
 def rows_of(content: bytes) -> list[dict[str, str]]:
@@ -114,6 +113,10 @@ def test_every_row_says_what_made_it_and_that_it_is_for_research_alone():
     for row in rows_of(table(subject_of())):
         assert (row["notice"], row["network"], row["weights_sha256"]) == (NOTICE, NETWORK.name, NETWORK.weights_sha256)
         assert (row["source_sha256"], row["precision"], row["target"]) == ("1d" * 32, "float32", "onnx")
+        assert row["threshold"] == ""
+    decided = subject_of(algorithm=Algorithm("one class", "1", threshold=0.25))
+    assert {row["threshold"] for row in rows_of(table(decided))} == {"0.25"}
+    assert json.loads(values(decided))["algorithm"]["threshold"] == 0.25
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@sum(a1)", "\t=1", " =1", "\uff1d1+1", '=HYPERLINK("http://x")'])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from s2m_edge.imaging.classes import SegmentClass
 from s2m_edge.imaging.grid import Grid
 from s2m_edge.imaging.results.algorithm import Algorithm
+from s2m_edge.imaging.results.figures import ClassFigures, measure
 from s2m_edge.imaging.written import Source
 
 
@@ -72,6 +73,11 @@ class Subject:
     def identity(self) -> str:
         """SHA-256 of the study: of its file, or of its instances' identifiers."""
         return self.study.identity
+
+    @cached_property
+    def figures(self) -> tuple[ClassFigures, ...]:
+        """Areas, volumes and diameters of the classes, measured once."""
+        return measure(self.labels, self.study.grid, self.classes)
 
     @property
     def slices(self) -> tuple[int, ...]:

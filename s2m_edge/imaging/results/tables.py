@@ -46,6 +46,7 @@ COLUMNS = (
     "weights_sha256",
     "precision",
     "target",
+    "threshold",
     "source_sha256",
     "notice",
 )
@@ -53,7 +54,7 @@ SLICE, STUDY = "slice", "study"
 """Scopes of a row."""
 
 
-def csv_bytes(subject: Subject, figures: Sequence[ClassFigures]) -> bytes:
+def csv_bytes(subject: Subject) -> bytes:
     """A table as RFC 4180 has it, UTF-8: for every class a row of the study, then one of each slice.
 
     A figure that is not known is an empty cell. A text that a spreadsheet would take for a formula gets an apostrophe.
@@ -61,17 +62,17 @@ def csv_bytes(subject: Subject, figures: Sequence[ClassFigures]) -> bytes:
     text = io.StringIO(newline="")
     writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
     writer.writeheader()
-    for row in _rows(subject, figures):
+    for row in _rows(subject):
         writer.writerow({name: _cell(row.get(name)) for name in COLUMNS})
     return encoded(text.getvalue())
 
 
-def json_bytes(subject: Subject, figures: Sequence[ClassFigures]) -> bytes:
+def json_bytes(subject: Subject) -> bytes:
     """What schemas/results-1.json describes, UTF-8."""
-    return (json_text(results_values(subject, figures)) + "\n").encode()
+    return (json_text(results_values(subject)) + "\n").encode()
 
 
-def results_values(subject: Subject, figures: Sequence[ClassFigures]) -> dict[str, Any]:
+def results_values(subject: Subject) -> dict[str, Any]:
     """The values of the JSON file."""
     study, grid = subject.study, subject.study.grid
     return {
@@ -91,8 +92,11 @@ def results_values(subject: Subject, figures: Sequence[ClassFigures]) -> dict[st
             "slice_extents_mm": None if grid.extents is None else [_rounded(float(one)) for one in grid.extents],
             "remarks": [printable(remark) for remark in study.remarks],
         },
-        "algorithm": {name: printable(value) for name, value in vars(subject.algorithm).items()},
-        "classes": [_class_values(entry, subject.slices) for entry in figures],
+        "algorithm": {
+            name: printable(value) if isinstance(value, str) else value
+            for name, value in vars(subject.algorithm).items()
+        },
+        "classes": [_class_values(entry, subject.slices) for entry in subject.figures],
     }
 
 
@@ -150,7 +154,7 @@ def results_schema() -> dict[str, Any]:
     return json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 
 
-def _rows(subject: Subject, figures: Sequence[ClassFigures]) -> list[dict[str, Any]]:
+def _rows(subject: Subject) -> list[dict[str, Any]]:
     study, algorithm, extents, numbers = subject.study, subject.algorithm, subject.study.grid.extents, subject.slices
     same = {
         "study": study.name,
@@ -162,11 +166,12 @@ def _rows(subject: Subject, figures: Sequence[ClassFigures]) -> list[dict[str, A
         "weights_sha256": algorithm.weights_sha256,
         "precision": algorithm.precision,
         "target": algorithm.target,
+        "threshold": algorithm.threshold,
         "source_sha256": subject.identity,
         "notice": NOTICE,
     }
     rows: list[dict[str, Any]] = []
-    for entry in figures:
+    for entry in subject.figures:
         named = {**same, "class": entry.name, "label": entry.label}
         whole = {"scope": STUDY, "area_pixels": entry.pixels, "volume_ml": entry.volume_ml}
         if entry.diameter is not None:
