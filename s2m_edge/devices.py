@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from s2m_edge.errors import ConfigurationError
 
 DEVICES = ("auto", "cpu", "cuda")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Of the environment: what numerical libraries take their number of threads from when they are loaded."""
 
 
 def usable_cores() -> int:

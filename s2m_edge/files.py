@@ -11,16 +11,16 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from s2m_edge import interrupts
-from s2m_edge.errors import InputError, OutputError, S2MEdgeError, causes, in_one_line
+from s2m_edge.errors import ConfigurationError, InputError, OutputError, S2MEdgeError, causes, in_one_line
 from s2m_edge.exchange import exchange
-from s2m_edge.leftovers import file_mark, mark_ours, private_folder, repair
+from s2m_edge.leftovers import LOCK, file_mark, held, mark_ours, private_folder, repair
 from s2m_edge.texts import json_text
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -354,3 +354,24 @@ def require_writable(folder: Path) -> None:
     except OSError as error:
         raise output_error(folder, error) from None
     tidy(folder)
+
+
+@contextmanager
+def alone(folder: Path, work: str = "the run") -> Iterator[None]:
+    """No other process works in a folder, within: its lock file tells them apart, and the system gives the lock back.
+
+    Args:
+        work: what is worked on there, for the message.
+
+    Raises:
+        ConfigurationError: one does.
+        OutputError: the folder cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            first = stack.enter_context(held(folder / LOCK))
+        except OSError as error:
+            raise output_error(folder, error) from None
+        if not first:
+            raise ConfigurationError(f"another process works on {work} in {folder}", "Wait for it, or end it first.")
+        yield

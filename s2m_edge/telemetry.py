@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 
-SWITCHES = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-"""Environment variables that ONNX Runtime, and the Hugging Face client that some converters bring, look at."""
+SWITCHES = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+"""Environment variables that ONNX Runtime, the Hugging Face client that some converters bring, and Ray look at."""
 
-STATE = "off (ONNX Runtime, OpenVINO, Hugging Face Hub); pictures, masks and figures stay on this machine"
+STATE = "off (ONNX Runtime, OpenVINO, Hugging Face Hub, Ray); pictures, masks and figures stay on this machine"
 
 
 def turn_off() -> None:

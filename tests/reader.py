@@ -53,6 +53,13 @@ def labelled_parts(folder: Path) -> list[tuple[Path, Path, str]]:
     return rows
 
 
+def name_patients(table: Path) -> None:
+    """Give every image of a split.csv a patient of its own."""
+    head, *rows = table.read_text().splitlines()
+    named = [f"{head},patient", *(f"{row},P{number}" for number, row in enumerate(rows))]
+    table.write_text("\n".join(named) + "\n")
+
+
 def write_readers_files(folder: Path) -> None:
     """Into an existing folder that holds none of them yet."""
     pictures = sample_images("polyp")
@@ -64,6 +71,8 @@ def write_readers_files(folder: Path) -> None:
     Image.open(sample_images("vessel")[0]).convert("RGB").save(folder / "fundus.jpg")
     write_dicom(folder / "scan.dcm", read_image(pictures[1]))
     write_image_folder(folder / "DATA", labelled_parts(folder / "parts"))
+    name_patients(folder / "DATA" / "split.csv")
+    (folder / "studies.csv").write_text("path\n" + "".join(f"my/images/{path.name}\n" for path in pictures[:2]))
     (folder / "my_networks.py").write_text(NETWORKS)
     save_file(plain_u_net(HEIGHT, WIDTH)[0].state_dict(), folder / "unet.safetensors")
 

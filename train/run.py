@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from s2m_edge.errors import ConfigurationError
-from s2m_edge.files import output_error, require_writable, write_json
-from s2m_edge.leftovers import LOCK, held
+from s2m_edge.files import require_writable, write_json
 from s2m_edge.text_files import read_text
 from s2m_edge.train.recipe import Recipe, recipe_from_values
 
@@ -85,24 +82,6 @@ def begin_run(run: Run) -> None:
         "labels": run.labels,
     }
     write_json(run.folder / RUN_FILE, values)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """No other process works on the run in a folder, within.
-
-    Raises:
-        ConfigurationError: one does.
-        OutputError: the folder cannot be written.
-    """
-    with ExitStack() as stack:
-        try:
-            first = stack.enter_context(held(folder / LOCK))
-        except OSError as error:
-            raise output_error(folder, error) from None
-        if not first:
-            raise ConfigurationError(f"another process works on the run in {folder}", "Wait for it, or end it first.")
-        yield
 
 
 def open_run(folder: Path) -> Run:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from s2m_edge.checkpoint import CheckpointHeader
     from s2m_edge.targets.measure.evaluation.predictors import Predictor
 
+IMAGE, PATIENT = "image", "patient"
+
 
 def evaluate(
     data: Annotated[Path, typer.Option(help="Image folder: images/, masks/, split.csv; or see --preset.")],
@@ -60,6 +62,13 @@ def evaluate(
         str | None,
         typer.Option(help="Of a checkpoint: cpu, cuda, or auto (a GPU where there is one); cpu by default."),
     ] = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="image, or patient: also Dice and volumes of whole patients, and intervals over patients; whose an "
+            "image is says the column patient of split.csv, the preset, or DICOM."
+        ),
+    ] = "image",
     record: Annotated[
         bool, typer.Option("--record", help="Write the mean Dice into the checkpoint's provenance.")
     ] = False,
@@ -70,12 +79,13 @@ def evaluate(
     """Score a checkpoint or a bundle on labelled images: Dice, IoU, precision, recall, HD95, surface Dice.
 
     Writes metrics.csv (each image and class), metrics.json (means with 95 % intervals, conventions, hashes) and
-    worst.png (the worst ten) to --out.
+    worst.png (the worst ten) to --out. With --by patient also patients.csv and bland-altman.png.
     """
     from s2m_edge import console
     from s2m_edge.cli.opening import require_one_source
     from s2m_edge.files import require_replaceable, require_writable
     from s2m_edge.targets.measure.evaluation.evaluate import ALL_IMAGES, evaluate_samples, split_samples
+    from s2m_edge.targets.measure.evaluation.patients import group_by_patient
     from s2m_edge.targets.measure.evaluation.predictors import augmented
     from s2m_edge.targets.measure.evaluation.report import (
         EVALUATION,
@@ -95,6 +105,7 @@ def evaluate(
         predictor, header = _open_network(network, weights, spec, size, threads, device), None
     if threshold is not None:
         predictor = predictor.with_threshold(threshold)
+    _require_by(by, record)
     recorded = _require_recordable(header, limit, size, threshold, all_images) if record else None
     if window is not None:
         predictor = predictor.with_window(window)
@@ -107,9 +118,10 @@ def evaluate(
     chosen = samples[:limit]
     if len(chosen) < len(samples):
         console.print_warning(f"only the first {len(chosen)} of {len(samples)} images of {split}")
+    grouping = group_by_patient(chosen) if by == PATIENT else None
     if augment:
         predictor = augmented(predictor)
-    subject = Subject(predictor, preset or data.resolve().name, split, len(samples), tolerance, augment)
+    subject = Subject(predictor, preset or data.resolve().name, split, len(samples), tolerance, augment, grouping)
     with console.progress_bar(f"evaluate {predictor.name}") as update:
         evaluation = evaluate_samples(predictor, chosen, tolerance, update, field_of_view)
     recording = None
@@ -120,6 +132,10 @@ def evaluate(
         console.output.print(_title(values))
         console.output.print(f"{predictor.title}: {predictor.device} ({predictor.verdict})")
         console.output.print(_table(values), soft_wrap=False)
+        if grouping is not None:
+            console.output.print(_patient_table(values["patients"]), soft_wrap=False)
+            if values["patients"]["remark"]:
+                console.output.print(values["patients"]["remark"])
     try:
         values = publish_report(subject, evaluation, folder)
         if recording is not None:
@@ -200,6 +216,55 @@ def _require_recordable(
         )
     require_writable(header.path.resolve().parent)
     return header
+
+
+def _require_by(by: str, record: bool) -> None:
+    """Raise ConfigurationError, or MissingBackendError, before any work that --by could not use."""
+    from s2m_edge.charts import require_drawable
+    from s2m_edge.errors import ConfigurationError
+
+    if by not in (IMAGE, PATIENT):
+        raise ConfigurationError(f"there are no figures by {by!r}", f"Choose --by {IMAGE} or {PATIENT}.")
+    if by == PATIENT:
+        if record:
+            raise ConfigurationError("--record is for figures of images", "Leave --by patient out, or --record.")
+        require_drawable(Path("bland-altman.png"))
+
+
+def _patient_table(patients: dict[str, Any]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{patients['count']} patients", title_justify="left")
+    table.add_column("of whole patients", overflow="fold")
+    for heading in ("mean", "95 % interval", "median"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    several = len(patients["classes"]) > 1
+    rows = [("Dice, mean of the classes", patients["dice"], 3)] if several else []
+    for entry in patients["classes"]:
+        mark = f"{entry['name']}: " if several else ""
+        rows.append((f"{mark}Dice", entry["dice"], 3))
+        if entry["volume_error_percent"] is not None:
+            rows.append((f"{mark}volume error (%)", entry["volume_error_percent"], 1))
+    for name, figures, digits in rows:
+        interval = figures["mean_interval"]
+        table.add_row(
+            name,
+            _number(figures["mean"], digits),
+            " to ".join(_number(end, digits) for end in interval) if interval else "-",
+            _number(figures["median"], digits),
+        )
+    for entry in patients["classes"]:
+        found = entry["bland_altman"]
+        limits = found["limits_of_agreement"]
+        mark = f"{entry['name']}: " if several else ""
+        table.add_row(
+            f"{mark}volume, bias and limits of agreement ({found['unit']})",
+            f"{found['bias']:.4g}",
+            " to ".join(f"{end:.4g}" for end in limits) if limits else "-",
+            "",
+        )
+    return table
 
 
 def _title(values: dict[str, Any]) -> str:

@@ -26,6 +26,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "predict": (
         (f"{OPENVINO} colon.png scan.dcm --out predictions", "masks and overlays in the pictures' own size"),
         (f"{ONNX} my/images/ --json", "a folder; the figures as JSON"),
+        (
+            f"{OPENVINO} --manifest studies.csv --out archive --workers 4",
+            "by the thousand; goes on after a stop",
+        ),
         (f"{ONNX} SERIES_FOLDER --format dicom-seg,nifti,csv", "whole studies, every slice"),
         (f"{ONNX} ct.nii.gz --slices 10:40", "some slices of a volume, as PNG"),
     ),
@@ -41,6 +45,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "evaluate": (
         (f"{ONNX} --data DATA", "Dice, HD95 and more on the labelled images of the split test"),
         ("vessel --data DATA --all-images", "a folder without a split"),
+        ("left-ventricle --data DATA --by patient", "Dice and volumes of whole patients, intervals over patients"),
     ),
     "gate": ((f"polyp {ONNX} --data DATA", "what an artifact loses on labelled images, stage by stage"),),
     "guard": (("DATA --checkpoint my.safetensors --out my-guard.safetensors", "learn what usual pictures look like"),),
@@ -80,6 +85,10 @@ VALUE_NAMES: Mapping[str, str] = {
     **dict.fromkeys(("target", "precision", "spectral", "cpu_isa"), "NAME"),
     **dict.fromkeys(("split", "preset", "plane", "device", "loss", "method", "accelerator", "strategy"), "NAME"),
     "architecture": "NAME",
+    "by": "NAME",
+    "engine": "NAME",
+    "manifest": "FILE",
+    "ray_address": "ADDRESS",
     "case_pattern": "PATTERN",
     "codes": "FILE",
     "compare": "FILE",

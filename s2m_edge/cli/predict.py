@@ -14,9 +14,9 @@ from s2m_edge.cli.options import JsonOption, MaxPixelsOption, finite
 def predict(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder written by s2m-edge export.")],
     images: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(help="Images, studies, or folders of them: PNG, JPEG, TIFF, NIfTI, NRRD, MetaImage, DICOM."),
-    ],
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the masks and overlays.")] = Path("predictions"),
     slice_index: Annotated[
         int | None,
@@ -60,6 +60,16 @@ def predict(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files in --out that were not written for the same picture.")
     ] = False,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="A table of pictures instead: CSV or Parquet with the column path; see docs/archives.md."),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that share a manifest's pictures.", min=1)] = 1,
+    engine: Annotated[str, typer.Option(help="Of a manifest: local, or ray (Ray Data).")] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="A Ray cluster that runs already; one of this machine's own by default.", show_default=False),
+    ] = None,
     as_json: JsonOption = False,
     max_pixels: MaxPixelsOption = None,
 ) -> None:
@@ -74,7 +84,37 @@ def predict(
     With --slices or --format the arguments are studies, and every slice is segmented: a DICOM series is one study,
     wherever its files lie, and so are a volume and a file of frames. Without either, each file is a picture, and of a
     volume the middle slice is taken.
+
+    With --manifest, pictures by the thousand: what is done is in a ledger in --out, so that the same command goes on
+    after an interruption, and does again only what changed or failed.
     """
+    from s2m_edge.errors import ConfigurationError
+
+    if manifest is not None:
+        from s2m_edge.cli.predict_archive import predict_archive
+        from s2m_edge.targets.archive.job import Options
+
+        if images:
+            raise ConfigurationError("pictures and --manifest were both given", "Leave one of them out.")
+        predict_archive(
+            bundle,
+            manifest,
+            out,
+            Options(plane, volume, threshold, not unproved, overwrite, max_pixels, codes=codes),
+            formats=formats,
+            slices=slices,
+            default_slice=slice_index,
+            engine=engine,
+            workers=workers,
+            threads=threads,
+            ray_address=ray_address,
+            as_json=as_json,
+        )
+        return
+    if not images:
+        raise ConfigurationError("no picture was given", "Name pictures or folders, or a table with --manifest.")
+    if (workers, engine, ray_address) != (1, "local", None):
+        raise ConfigurationError("--workers, --engine and --ray-address are for --manifest", "Leave them out.")
     from rich import box
     from rich.table import Table
 

@@ -170,10 +170,10 @@ def _finetune(folder: Path, path: Path, tuning: Any) -> dict[str, Any]:
 
     from s2m_edge import console
     from s2m_edge.checkpoint import read_header
+    from s2m_edge.files import alone
     from s2m_edge.quantize.finetune import BEST_FILE, finetune, read_options
     from s2m_edge.quantize.quantize import publish
     from s2m_edge.quantize.recipe import recipe_of
-    from s2m_edge.train.run import alone
 
     options = tuning or read_options(folder)
     recipe = recipe_of(read_header(options.checkpoint), options.loss)

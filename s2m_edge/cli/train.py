@@ -71,9 +71,10 @@ def train(
     from s2m_edge import console
     from s2m_edge.checkpoint import locate_checkpoint
     from s2m_edge.errors import ConfigurationError, MissingBackendError
+    from s2m_edge.files import alone
     from s2m_edge.installation import install_command
     from s2m_edge.train.recipe import parse_phase, read_recipe, recipe_names, with_changes, with_teachers
-    from s2m_edge.train.run import Run, alone, begin_run, open_run
+    from s2m_edge.train.run import Run, begin_run, open_run
 
     try:
         import lightning  # noqa: F401

@@ -18,11 +18,12 @@ from s2m_edge.cli.main import app
 from s2m_edge.cli.options import finite
 from s2m_edge.deploy.bundle_files import bundle_files
 from s2m_edge.errors import ConfigurationError
+from s2m_edge.files import alone
 from s2m_edge.quantize.finetune import RUN_FILE as TUNING_FILE
 from s2m_edge.quantize.finetune import START_FILE
 from s2m_edge.targets.measure.evaluation.report import report_files
 from s2m_edge.train.recipe import parse_phase, read_recipe, recipe_from_values, with_changes
-from s2m_edge.train.run import RUN_FILE, Run, alone, begin_run
+from s2m_edge.train.run import RUN_FILE, Run, begin_run
 from support import assert_one_line_error, reseal
 
 DEEP = "[" * 100_000

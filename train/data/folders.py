@@ -1,6 +1,6 @@
 """Image folders, in either of two layouts, and their masks. Needs no training library.
 
-    images/ masks/ split.csv                     the same stems; split.csv has the columns stem,split[,case]
+    images/ masks/ split.csv                     the same stems; split.csv has the columns stem,split[,patient or case]
     train/ val/ test/                            each with images/ masks/
 
 `image`, `imgs`, `mask`, `labels` and `label` are taken as folder names too, `valid` and `validation` for `val`. A
@@ -121,7 +121,7 @@ def require_no_clash(folder: Path, listing: Listing, split: str | None = None) -
 
 
 def read_split_table(table: Path) -> list[dict[str, str]]:
-    """The rows of a split.csv: `stem`, `split` and, where known, `case`.
+    """The rows of a split.csv: `stem`, `split` and, where known, `case`: the column `patient`, or else `case`.
 
     Raises:
         ImageError: it is no UTF-8 text or no table, or the columns stem and split are not there.
@@ -130,9 +130,10 @@ def read_split_table(table: Path) -> list[dict[str, str]]:
     try:
         if not {"stem", "split"} <= set(reader.fieldnames or ()):
             raise ImageError(f"{table} lacks the columns stem and split", "Give it the first line stem,split.")
-        return [{key: (row.get(key) or "").strip() for key in ("stem", "split", "case")} for row in reader]
+        rows = [{key: (row.get(key) or "").strip() for key in ("stem", "split", "case", "patient")} for row in reader]
     except csv.Error as error:
         raise ImageError(f"{table} is no table ({error})", "Save it as comma-separated text.") from None
+    return [{"stem": row["stem"], "split": row["split"], "case": row["patient"] or row["case"]} for row in rows]
 
 
 def table_clashes(rows: list[dict[str, str]]) -> list[Clash]:

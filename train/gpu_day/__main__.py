@@ -46,11 +46,10 @@ def main(arguments: list[str]) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from s2m_edge.devices import choose_device
-    from s2m_edge.files import require_writable
+    from s2m_edge.files import alone, require_writable
     from s2m_edge.train.gpu_day.ledger import Ledger
     from s2m_edge.train.gpu_day.parts import unpack
     from s2m_edge.train.gpu_day.plan import REHEARSAL, Plan
-    from s2m_edge.train.run import alone
 
     if options.unpack is not None:
         found = [unpack(options.out / "training" / name, options.unpack / name) for name in ("teacher", "student")]

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from s2m_edge.devices import THREAD_VARIABLES
 from s2m_edge.errors import LoweringError
 from s2m_edge.targets.measure.benchmark.contenders import Contender
 
 _MODULE = "s2m_edge.targets.measure.benchmark.worker"
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class WorkerProcess:
@@ -34,7 +34,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), **(variables or {})},
+            env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), **(variables or {})},
             text=True,
             encoding="utf-8",
             start_new_session=True,  # Ctrl-C is for the command, which then ends its workers

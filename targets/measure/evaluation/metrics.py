@@ -64,12 +64,13 @@ class ClassFigures:
 
     Attributes:
         values: by the names in `METRICS`: ratios in [0, 1], HD95 in pixels or nan where it is undefined.
-        truth_pixels, predicted_pixels: areas.
+        truth_pixels, predicted_pixels, common_pixels: areas, and that of their intersection.
     """
 
     values: Mapping[str, float]
     truth_pixels: int
     predicted_pixels: int
+    common_pixels: int
 
 
 def measure(
@@ -119,5 +120,5 @@ def measure(
             both_empty = not any(areas)
             values = {metric.name: float(both_empty) for metric in METRICS}
             values["hd95"] = 0.0 if both_empty else math.nan
-        figures.append(ClassFigures(values, *areas))
+        figures.append(ClassFigures(values, *areas, int((expected[0, index] * found[0, index]).sum())))
     return tuple(figures)

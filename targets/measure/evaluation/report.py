@@ -1,4 +1,5 @@
-"""What an evaluation leaves behind: metrics.csv, metrics.json and worst.png in one folder, or nothing."""
+"""What an evaluation leaves behind: metrics.csv, metrics.json and worst.png in one folder, or nothing; of patients also
+patients.csv and bland-altman.png."""
 
 from __future__ import annotations
 
@@ -20,8 +21,16 @@ from s2m_edge.files import FolderKind, publish_folder, staged_folder, write_byte
 from s2m_edge.imaging.overlay import png_bytes
 from s2m_edge.notice import INTENDED_USE, NOTICE
 from s2m_edge.targets.measure.evaluation.evaluate import Evaluation
-from s2m_edge.targets.measure.evaluation.intervals import BOOTSTRAP, Summary, summarise
+from s2m_edge.targets.measure.evaluation.intervals import BOOTSTRAP, BOOTSTRAP_BY_PATIENT, Summary, summarise
 from s2m_edge.targets.measure.evaluation.metrics import CONVENTIONS, EVERY_PIXEL, INSIDE, METRICS
+from s2m_edge.targets.measure.evaluation.patient_report import (
+    AGREEMENT_FILE,
+    PATIENTS_FILE,
+    patient_table,
+    patient_values,
+    write_agreement,
+)
+from s2m_edge.targets.measure.evaluation.patients import Grouping
 from s2m_edge.targets.measure.evaluation.predictors import Predictor
 from s2m_edge.targets.measure.evaluation.sheet import draw_worst
 from s2m_edge.texts import encoded, printable
@@ -40,7 +49,7 @@ def report_files(folder: Path) -> list[str]:
     except (OSError, ValueError, RecursionError):
         return []
     ours = isinstance(values, dict) and values.keys() >= {"model", "data", "metrics", "conventions", "notice"}
-    return [METRICS_FILE, TABLE_FILE, SHEET_FILE] if ours else []
+    return [METRICS_FILE, TABLE_FILE, SHEET_FILE, PATIENTS_FILE, AGREEMENT_FILE] if ours else []
 
 
 EVALUATION = FolderKind("an evaluation", report_files)
@@ -55,6 +64,7 @@ class Subject:
         available: images of the split; fewer were evaluated where a limit was given.
         tolerance: of the surface Dice, in pixels.
         augment: whether probabilities were averaged over eight symmetries.
+        grouping: of the images by patient, where figures of patients and intervals over them were asked for.
     """
 
     predictor: Predictor
@@ -63,20 +73,32 @@ class Subject:
     available: int
     tolerance: float
     augment: bool
+    grouping: Grouping | None = None
+
+    @property
+    def patients(self) -> tuple[str, ...] | None:
+        """Of each image, where intervals are over patients."""
+        return None if self.grouping is None else self.grouping.names
 
 
-def summarise_images(evaluation: Evaluation) -> dict[str, Summary]:
-    """By metric, over the images' own figures, which are means over the classes."""
+def summarise_images(evaluation: Evaluation, patients: Sequence[str] | None = None) -> dict[str, Summary]:
+    """By metric, over the images' own figures, which are means over the classes.
+
+    Args:
+        patients: of each image; the intervals are then over patients.
+    """
     return {
-        metric.name: summarise(np.array([image.figure(metric.name) for image in evaluation.images]))
+        metric.name: summarise(np.array([image.figure(metric.name) for image in evaluation.images]), patients)
         for metric in METRICS
     }
 
 
-def summarise_class(evaluation: Evaluation, index: int) -> dict[str, Summary]:
+def summarise_class(evaluation: Evaluation, index: int, patients: Sequence[str] | None = None) -> dict[str, Summary]:
     """By metric, of one foreground class, counted from 0."""
     return {
-        metric.name: summarise(np.array([image.classes[index].values[metric.name] for image in evaluation.images]))
+        metric.name: summarise(
+            np.array([image.classes[index].values[metric.name] for image in evaluation.images]), patients
+        )
         for metric in METRICS
     }
 
@@ -108,13 +130,13 @@ def report_values(subject: Subject, evaluation: Evaluation) -> dict[str, Any]:
             "field_of_view": field,
             "surface_dice_tolerance_pixels": subject.tolerance,
         },
-        "metrics": _summary_values(summarise_images(evaluation)),
+        "metrics": _summary_values(summarise_images(evaluation, subject.patients)),
         "classes": [
             {
                 "name": entry.name,
                 "images_with_truth": sum(image.classes[index].truth_pixels > 0 for image in evaluation.images),
                 "images_with_prediction": sum(image.classes[index].predicted_pixels > 0 for image in evaluation.images),
-                "metrics": _summary_values(summarise_class(evaluation, index)),
+                "metrics": _summary_values(summarise_class(evaluation, index, subject.patients)),
             }
             for index, entry in enumerate(predictor.classes)
         ],
@@ -123,12 +145,21 @@ def report_values(subject: Subject, evaluation: Evaluation) -> dict[str, Any]:
             for shown in evaluation.worst
         ],
         "conventions": {**CONVENTIONS, "field of view": EVERY_PIXEL if field is None else INSIDE},
-        "bootstrap": BOOTSTRAP,
+        **_patients(subject, evaluation),
+        "bootstrap": BOOTSTRAP if subject.grouping is None else BOOTSTRAP_BY_PATIENT,
         "tools": {**tool_versions(), **{name: installed_version(name) for name in ("monai", "scipy", "pillow")}},
         "evaluated_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "intended_use": INTENDED_USE,
         "notice": NOTICE,
     }
+
+
+def _patients(subject: Subject, evaluation: Evaluation) -> dict[str, Any]:
+    """Nothing where nobody asked for patients."""
+    if subject.grouping is None:
+        return {}
+    names = [entry.name for entry in subject.predictor.classes]
+    return {"patients": patient_values(evaluation, subject.grouping, names)}
 
 
 def field_values(evaluation: Evaluation) -> dict[str, Any] | None:
@@ -171,7 +202,7 @@ def table_text(evaluation: Evaluation, class_names: Sequence[str]) -> str:
 
 
 def publish_report(subject: Subject, evaluation: Evaluation, out: Path) -> dict[str, Any]:
-    """Write the three files to a folder beside `out` and rename it, replacing an earlier evaluation.
+    """Write the report's files to a folder beside `out` and rename it, replacing an earlier evaluation.
 
     Returns:
         The JSON object of metrics.json.
@@ -190,6 +221,10 @@ def publish_report(subject: Subject, evaluation: Evaluation, out: Path) -> dict[
     with staged_folder(out, EVALUATION) as stage:
         write_bytes(stage / TABLE_FILE, encoded(table_text(evaluation, names)))
         write_bytes(stage / SHEET_FILE, picture)
+        if subject.grouping is not None:
+            write_bytes(stage / PATIENTS_FILE, encoded(patient_table(evaluation, subject.grouping, names)))
+            line = f"{subject.predictor.name} on {subject.data}, {subject.split}: volumes of patients"
+            write_agreement(stage / AGREEMENT_FILE, line, evaluation, subject.grouping, names)
         write_json(stage / METRICS_FILE, values)
         publish_folder(stage, out, EVALUATION)
     return values
