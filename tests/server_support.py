@@ -74,20 +74,22 @@ def until(true: Callable[[], Any], what: str = "") -> Any:
     raise AssertionError(f"it did not come to pass: {what}")
 
 
-def associate(port: int, instances: Sequence[Dataset], called: str = "S2MEDGE", calling: str = "TEST") -> Any:
-    """An association of pynetdicom's as a peer, established or not."""
+def associate(
+    port: int, instances: Sequence[Dataset], called: str = "S2MEDGE", calling: str = "TEST", timeout: float = 60
+) -> Any:
+    """An association of pynetdicom's as a peer, established or not; a server that went is noticed after the timeout."""
     from pynetdicom import AE
 
     entity = AE(calling)
-    entity.network_timeout = entity.dimse_timeout = entity.acse_timeout = 60
+    entity.network_timeout = entity.dimse_timeout = entity.acse_timeout = timeout
     for kind in sorted({(each.SOPClassUID, each.file_meta.TransferSyntaxUID) for each in instances}):
         entity.add_requested_context(*kind)
     return entity.associate("127.0.0.1", port, ae_title=called)
 
 
-def send(port: int, instances: Sequence[Dataset], **names: str) -> list[int | None]:
+def send(port: int, instances: Sequence[Dataset], **options: Any) -> list[int | None]:
     """The status of each instance, None where there was no answer."""
-    association = associate(port, instances, **names)
+    association = associate(port, instances, **options)
     assert association.is_established
     found: list[int | None] = []
     try:

@@ -54,7 +54,7 @@ def serve(segment: Segment, out: Path, settings: Settings, *, inbox: Path | None
         KeyboardInterrupt: at the end, where studies are left for the next start.
     """
     require_pynetdicom()
-    from s2m_edge.apps.server.door import Door, only_lines
+    from s2m_edge.apps.server.door import Door
     from s2m_edge.apps.server.reception import Reception
 
     place = out / INBOX if inbox is None else inbox
@@ -79,7 +79,6 @@ def serve(segment: Segment, out: Path, settings: Settings, *, inbox: Path | None
         threads: list[threading.Thread] = [Worker(studies, segment, out, made_by, _say, end)]
         if settings.send_to is not None:
             threads.append(Sender(ledger, out, settings, _say, end))
-        hook, threading.excepthook = threading.excepthook, only_lines(_say)
         try:
             port = door.open()
             if left:
@@ -98,7 +97,6 @@ def serve(segment: Segment, out: Path, settings: Settings, *, inbox: Path | None
             for thread in threads:
                 if thread.is_alive():
                     thread.join(GRACE)
-            threading.excepthook = hook
         _farewell(studies)
         if not any(thread.is_alive() for thread in threads):
             ledger.close()

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
 
 from s2m_edge.apps.server.reception import Answer, Reception
 from s2m_edge.apps.server.settings import Settings
@@ -107,17 +107,18 @@ class Door:
                 "Choose another with --port, or 0 for a free one.",
             ) from None
         self._server = cast(_Server, server)
-        self._server.settings = given
-        entity._servers.append(self._server)
+        self._server.settings, self._server.say = given, self._say
+        entity._servers.append(cast(Any, self._server))
         threading.Thread(target=self._server.serve_forever, args=(0.1,), name="door", daemon=True).start()
         return int(self._server.server_address[1])
 
     def close(self) -> None:
         """Take no more connections and end those there are."""
-        if self._server is None:
+        server, self._server = self._server, None
+        if server is None:
             return
-        self._server.shutdown()
-        open_ones = self._server.active_associations
+        server.shutdown()
+        open_ones = server.active_associations
         for association in open_ones:
             association.abort(block=False)
         until = time.monotonic() + _LAST_WORDS
@@ -187,22 +188,38 @@ class _Socket(AssociationSocket):
         self.pending += nr_bytes
         if self.pending > self.most:
             raise OSError(f"more than {self.most} bytes without a request's end")
+        try:
+            read = self._read(nr_bytes)
+        except OSError:
+            self._give_place_up()
+            raise
+        if len(read) < nr_bytes:
+            self._give_place_up()
+        return read
+
+    def _read(self, nr_bytes: int) -> bytearray:
+        """So many bytes, or fewer where the peer has gone."""
         read, until = bytearray(nr_bytes), time.monotonic() + self.seconds
-        view, count = memoryview(read), 0
+        count = 0
         held = cast(socket.socket, self.socket)
         while count < nr_bytes:
             left = until - time.monotonic()
             if left <= 0:
                 raise TimeoutError("a message did not end")
             held.settimeout(left)
-            got = held.recv_into(view[count : count + _CHUNK])
+            with memoryview(read) as view, view[count : count + _CHUNK] as rest:
+                got = held.recv_into(rest)
             if not got:
-                view.release()
                 del read[count:]
-                return read
+                break
             count += got
         held.settimeout(self.seconds)
         return read
+
+    def _give_place_up(self) -> None:
+        """A peer that went before it asked for anything would keep its thread waiting for the request."""
+        if self.assoc.requestor.primitive is None:
+            self.assoc.dul.to_user_queue.put(cast(Any, None))
 
 
 class _Handler(RequestHandler):
@@ -217,15 +234,28 @@ class _Handler(RequestHandler):
         bounded.seconds = settings.network_timeout
         association.dul.socket = bounded
         association.dul.daemon = True  # or a silent peer would keep the process from ending
+        for thread in (association, association.dul):
+            thread.run = self._guarded(thread.run, association)
         return association
 
+    def _guarded(self, run: Callable[[], None], association: Any) -> Callable[[], None]:
+        """A thread of pynetdicom's that a peer's nonsense ends with one line."""
 
-class _Server(ThreadedAssociationServer):
+        def guarded() -> None:
+            try:
+                run()
+            except Exception as error:
+                cast(_Server, self.server).say(f"a connection made no sense and was ended ({type(error).__name__})")
+                _cut(association)
+
+        return guarded
+
+
+class _Server(AssociationServer):
     """Turns connections away where there are too many."""
 
     settings: Settings
-    daemon_threads = True
-    block_on_close = False
+    say: Say
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         return len(self.active_associations) < _CONNECTIONS * self.settings.associations
@@ -243,12 +273,3 @@ def _hush() -> None:
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())
 
-
-def only_lines(say: Say) -> Callable[[Any], None]:
-    """For `threading.excepthook`: a peer's nonsense that ends a thread of pynetdicom is one line."""
-
-    def hook(arguments: Any) -> None:
-        if arguments.exc_type is not SystemExit:
-            say(f"a connection ended: {printable(arguments.exc_type.__name__)}")
-
-    return hook
