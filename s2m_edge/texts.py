@@ -34,6 +34,17 @@ def json_text(values: Any, *, only_ascii: bool = False) -> str:
     return _NO_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def harmless_cell(text: str) -> str:
+    """A text as a table's cell: printable, and with an apostrophe before it where a spreadsheet would take it for a
+    formula and compute it, which can fetch files and addresses."""
+    shown = printable(text)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
+
+
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The signs of a formula, and their full-width forms."""
+
+
 def encoded(text: str) -> bytes:
     """UTF-8; what it cannot hold appears escaped."""
     return text.encode("utf-8", "backslashreplace")

@@ -45,3 +45,36 @@ def item(**tags: Any) -> Dataset:
     for name, value in tags.items():
         setattr(data, name, value)
     return data
+
+
+SERIES: dict[str, Any] = {
+    "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+    "PixelSpacing": [0.5, 0.7],
+    "SliceThickness": 3,
+}
+
+
+def write_series(
+    folder: Path, slices: np.ndarray, names: list[str] | None = None, first: tuple[float, ...] = (0, 0, 0), **tags: Any
+) -> list[Path]:
+    """A series of slices x H x W, 3 mm apart along z, numbered from 1, in files of the given names.
+
+    Args:
+        first: the place of the first one.
+        tags: of every file; a list of as many values as there are slices, marked by a leading `each_`, of each.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    each = {name.removeprefix("each_"): values for name, values in tags.items() if name.startswith("each_")}
+    shared = {name: value for name, value in tags.items() if not name.startswith("each_")}
+    uids = {
+        "SeriesInstanceUID": generate_uid(),
+        "StudyInstanceUID": generate_uid(),
+        "FrameOfReferenceUID": generate_uid(),
+    }
+    paths = []
+    for index, pixels in enumerate(slices):
+        own = {"ImagePositionPatient": [first[0], first[1], first[2] + 3 * index], "InstanceNumber": index + 1}
+        own |= {name: values[index] for name, values in each.items()}
+        path = folder / (names[index] if names else f"IM{index:04d}")
+        paths.append(write_dicom(path, pixels, **{**SERIES, **uids, **own, **shared}))
+    return paths

@@ -24,7 +24,7 @@ from s2m_edge.imaging.read import is_volume
 from s2m_edge.imaging.volume import labels_on_grid, open_volume
 from s2m_edge.imaging.written import Source, marked_png, nifti_description, require_free, source_of
 from s2m_edge.notice import NOTICE
-from s2m_edge.texts import encoded, printable
+from s2m_edge.texts import encoded, harmless_cell
 from s2m_edge.train.data.volumes import read_picture
 
 TABLE = "results.csv"
@@ -177,7 +177,7 @@ def _require_own_table(path: Path, images: set[str]) -> None:
 
 def _image(document: Document) -> str:
     """A document's cell in the table."""
-    return printable(str(_harmless(str(document.path))))
+    return harmless_cell(str(document.path))
 
 
 def _rows(
@@ -224,12 +224,9 @@ def write_table(path: Path, rows: Sequence[dict[str, object]]) -> None:
     writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: _harmless(value) for name, value in row.items()})
+        cells = {name: harmless_cell(str(one)) if isinstance(one, str | Path) else one for name, one in row.items()}
+        writer.writerow(cells)
     write_bytes(path, encoded(text.getvalue()))
-
-
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str | Path) and str(value).startswith(("=", "+", "-", "@")) else value
 
 
 def write_volume(path: Path, source: Path, slices: Sequence[NDArray[np.uint8]]) -> None:

@@ -26,6 +26,8 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "predict": (
         (f"{OPENVINO} colon.png scan.dcm --out predictions", "masks and overlays in the pictures' own size"),
         (f"{ONNX} my/images/ --json", "a folder; the figures as JSON"),
+        (f"{ONNX} SERIES_FOLDER --format dicom-seg,nifti,csv", "whole studies, every slice"),
+        (f"{ONNX} ct.nii.gz --slices 10:40", "some slices of a volume, as PNG"),
     ),
     "parity": ((f"{ONNX} --images my/images/", "the artifact against the network on your images"),),
     "benchmark": (
@@ -86,7 +88,9 @@ VALUE_NAMES: Mapping[str, str] = {
     **dict.fromkeys(("split", "preset", "plane", "device", "loss", "method", "accelerator", "strategy"), "NAME"),
     "architecture": "NAME",
     "case_pattern": "PATTERN",
+    "codes": "FILE",
     "compare": "FILE",
+    "formats": "NAME[,NAME]",
     "hours": "HOURS",
     "images": "FOLDER",
     "labels": "LIST",
@@ -108,6 +112,7 @@ VALUE_NAMES: Mapping[str, str] = {
     "recipe": "RECIPE",
     "seed": "NUMBER",
     "slice_index": "NUMBER",
+    "slices": "FIRST:END",
     "tolerance": "PIXELS",
     "volume": "NUMBER",
     # Where one name stands for something else in one command.

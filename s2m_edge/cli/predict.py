@@ -13,7 +13,12 @@ from s2m_edge.cli.options import JsonOption, MaxPixelsOption, finite
 
 def predict(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder written by s2m-edge export.")],
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images: PNG, JPEG, TIFF, NIfTI, DICOM.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Images, studies, or folders of them: PNG, JPEG, TIFF, NIfTI, DICOM; studies also NRRD, MHA."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the masks and overlays.")] = Path("predictions"),
     slice_index: Annotated[
         int | None,
@@ -23,10 +28,29 @@ def predict(
             min=0,
         ),
     ] = None,
+    slices: Annotated[
+        str | None,
+        typer.Option(help="Whole studies, these slices of them: all, one, or 10:40 (10 to 39, the first is 0)."),
+    ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="Whole studies, their results as dicom-seg, nifti, csv, json, png, with commas; png by default.",
+        ),
+    ] = None,
+    codes: Annotated[
+        Path | None,
+        typer.Option(help="Codes of the classes for DICOM-SEG, a JSON file; a bundled network's classes have theirs."),
+    ] = None,
     plane: Annotated[
-        str,
-        typer.Option(help="Of NIfTI volumes: axial, coronal, sagittal, or stored (the last axis)."),
-    ] = "axial",
+        str | None,
+        typer.Option(
+            help="Of volumes: axial (the default), coronal, sagittal, or stored (the last axis). Of a DICOM series the "
+            "acquired one by default.",
+            show_default=False,
+        ),
+    ] = None,
     volume: Annotated[int | None, typer.Option(help="Which volume of a series (4-D NIfTI).", min=0)] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Probability that counts as foreground.", min=0, max=1, callback=finite)
@@ -48,6 +72,10 @@ def predict(
 
     Of files that are in --out already, only those are replaced that this command wrote for the same picture and nobody
     changed since; --overwrite allows the others.
+
+    With --slices or --format the arguments are studies, and every slice is segmented: a DICOM series is one study,
+    wherever its files lie, and so are a volume and a file of frames. Without either, each file is a picture, and of a
+    volume the middle slice is taken.
     """
     from rich import box
     from rich.table import Table
@@ -55,7 +83,7 @@ def predict(
     from s2m_edge import console
     from s2m_edge.deploy.activation import require_threshold
     from s2m_edge.deploy.bundle import open_bundle
-    from s2m_edge.errors import AnswerError, ImageError, OutputError, S2MEdgeError
+    from s2m_edge.errors import AnswerError, ConfigurationError, ImageError, OutputError, S2MEdgeError
     from s2m_edge.files import require_writable, write_bytes
     from s2m_edge.imaging.overlay import draw_overlay, mask_picture
     from s2m_edge.imaging.planes import find_plane
@@ -72,9 +100,28 @@ def predict(
         console.print_warning("this bundle did not pass its parity gate; its masks are not proved")
     if threshold is not None:
         require_threshold(threshold, opened.contract.values["output"]["shape"][1])
-    target = target_of(opened)
-    find_plane(plane)
     _ = opened.guard  # a damaged one is refused before any work
+    if slices is not None or formats is not None:
+        from s2m_edge.cli.predict_study import predict_studies, request_of
+
+        request = request_of(
+            images,
+            out,
+            formats,
+            slices,
+            slice_index,
+            plane=plane,
+            volume=volume,
+            threshold=threshold,
+            overwrite=overwrite,
+            codes=codes,
+        )
+        predict_studies(opened, request, threads, as_json)
+        return
+    if codes is not None:
+        raise ConfigurationError("--codes is for DICOM-SEG", "Add --format dicom-seg.")
+    target = target_of(opened)
+    plane = find_plane(plane or "axial")
     paths = [path for given in images for path in (pictures_of(given) if given.is_dir() else [given])]
     mark = "" if proved else "-unproved"
     cut = "" if (plane, volume) == ("axial", None) else f"{plane} {volume or 0}"
@@ -95,7 +142,7 @@ def predict(
                     runner,
                     path,
                     slice_index=slice_index,
-                    plane=find_plane(plane),
+                    plane=plane,
                     volume=volume,
                     threshold=threshold,
                     progress=lambda at, total, name=path.name: update(f"{name}, windows", at, total),

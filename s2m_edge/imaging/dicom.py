@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from s2m_edge.errors import ImageError
 from s2m_edge.imaging.decoders import has_decoder, missing_decoder
-from s2m_edge.imaging.intensity import Intensity, levels, spread
+from s2m_edge.imaging.intensity import Intensity, levels, spread, volume_ends
 from s2m_edge.imaging.limits import require_pixels
 
 UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
@@ -47,21 +47,40 @@ def read_dicom(path: Path, index: int | None, intensity: Intensity) -> NDArray[n
     chosen = count // 2 if index is None else index
     if not 0 <= chosen < count:
         raise ImageError(f"{path} has no slice {chosen}", f"Choose one of 0..{count - 1} with --slice.")
-    frame = _Frame(header, chosen)
-    stored = decode_frame(header, path, chosen)
+    ends = None
+    if over_volume(intensity) and count > 1:
+        ends = volume_ends(lambda: (frame_values(header, path, number) for number in range(count)), intensity)
+    return show_frame(header, path, chosen, intensity, ends)
+
+
+def show_frame(
+    header: Any, path: Path, index: int, intensity: Intensity, ends: tuple[float, float] | None = None
+) -> NDArray[np.uint8]:
+    """One frame of an opened data set as it is shown: see `read_dicom`.
+
+    Args:
+        ends: of the values that are spread over 0..255, where they are the whole volume's.
+    """
+    frame = _Frame(header, index)
+    stored = decode_frame(header, path, index)
     photometric = str(header.get("PhotometricInterpretation", "MONOCHROME2")).strip().upper()
     if photometric == "PALETTE COLOR":
         return _through_palette(stored, header, path)
     if stored.ndim == 3:
         return stored if stored.dtype == np.uint8 else spread(stored, intensity)
-    whole: NDArray[Any] | None = None
-    if intensity.over == "volume" and count > 1:
-        whole = np.stack(
-            [_to_units(decode_frame(header, path, number), _Frame(header, number).modality) for number in range(count)]
-        )
-    shown = _shown(stored, header, frame, intensity, whole)
+    shown = _shown(stored, header, frame, intensity, ends)
     inverse = photometric == "MONOCHROME1" or str(header.get("PresentationLUTShape", "")).strip().upper() == "INVERSE"
     return 255 - shown if inverse else shown
+
+
+def over_volume(intensity: Intensity) -> bool:
+    """Whether a rule asks for the values of a whole volume."""
+    return intensity.rule == "percentiles" and intensity.over == "volume"
+
+
+def frame_values(header: Any, path: Path, index: int) -> NDArray[Any]:
+    """One frame's values in the modality's units (Hounsfield units of a CT), before any window."""
+    return _to_units(decode_frame(header, path, index), _Frame(header, index).modality)
 
 
 def open_dicom(path: Path) -> Any:
@@ -104,7 +123,8 @@ def decode_frame(header: Any, path: Path, index: int) -> NDArray[Any]:
     from pydicom.pixels import pixel_array
 
     try:
-        return pixel_array(header, index=index)
+        placed = _decoded_in_place(header, path, index)
+        return pixel_array(header, index=index) if placed is None else placed
     except MemoryError:
         raise
     except Exception as error:  # pydicom, its plugins and the codecs each have their own
@@ -113,6 +133,25 @@ def decode_frame(header: Any, path: Path, index: int) -> NDArray[Any]:
             raise missing_decoder(syntax, path) from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ImageError(f"{path} cannot be read as an image ({reason})", "The file is corrupt.") from None
+
+
+def _decoded_in_place(header: Any, path: Path, index: int) -> NDArray[Any] | None:
+    """One frame of many, of which no more is read than itself; None where the pixels are read already, or the whole
+    file is one compressed piece."""
+    from pydicom.pixels import get_decoder
+    from pydicom.pixels.utils import as_pixel_options
+
+    syntax = str(header.file_meta.TransferSyntaxUID)
+    if count_frames(header) == 1 or syntax == UNCOMPRESSED[3]:
+        return None
+    keyword = next(name for name in _PIXELS if name in header)
+    raw = header.get_item(keyword, keep_deferred=True)
+    if getattr(raw, "value", b"") is not None or not getattr(raw, "value_tell", 0):
+        return None
+    options = {**as_pixel_options(header), "pixel_vr": raw.VR, "pixel_keyword": keyword}
+    with path.open("rb") as file:
+        file.seek(raw.value_tell)
+        return get_decoder(syntax).as_array(file, index=index, validate=True, raw=False, **options)[0]
 
 
 @dataclass(frozen=True)
@@ -154,7 +193,7 @@ def _shown(
     header: Any,
     frame: _Frame,
     intensity: Intensity,
-    whole: NDArray[Any] | None,
+    ends: tuple[float, float] | None,
 ) -> NDArray[np.uint8]:
     """Grey values through modality and values of interest, before the presentation."""
     values = _to_units(stored, frame.modality)
@@ -170,13 +209,13 @@ def _shown(
             return windowed
     if values.dtype == np.uint8 and values is stored and int(header.get("BitsStored") or 8) == 8:
         return stored
-    return spread(values, intensity, _judged(stored, values, header, whole))
+    if ends is not None:
+        return levels(values, *ends)
+    return spread(values, intensity, _judged(stored, values, header))
 
 
-def _judged(stored: NDArray[Any], values: NDArray[Any], header: Any, whole: NDArray[Any] | None) -> NDArray[Any] | None:
+def _judged(stored: NDArray[Any], values: NDArray[Any], header: Any) -> NDArray[Any] | None:
     """The values whose percentiles count: without the padding around a round field of view (PS3.3 C.7.5.1.1.2)."""
-    if whole is not None:
-        return whole
     padding = header.get("PixelPaddingValue")
     if _empty(padding):
         return None

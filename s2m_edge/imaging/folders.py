@@ -119,6 +119,11 @@ def free_stems(paths: Sequence[Path]) -> list[str]:
         for index in clashing:
             names[index] = "-".join(part.strip("/\\:") for part in whole[index][-depth:])
         depth += 1
+    return numbered(names)
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """Names of which no two are alike: those that come again get a number behind them."""
     taken: set[str] = set()
     return [_numbered(name, taken) for name in names]
 

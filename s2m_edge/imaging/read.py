@@ -6,13 +6,14 @@ are stored and shown, deeper ones by the network's rule (`Intensity`), and every
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s2m_edge.errors import ImageError
+from s2m_edge.errors import ImageError, S2MEdgeError
 from s2m_edge.imaging.dicom import read_dicom
 from s2m_edge.imaging.folders import VOLUME_SUFFIXES, looks_like_dicom
 from s2m_edge.imaging.intensity import Intensity, spread
@@ -23,6 +24,7 @@ from s2m_edge.imaging.tiff import without_alpha
 from s2m_edge.imaging.volume import open_volume
 from s2m_edge.silence import without_warnings
 
+T = TypeVar("T")
 MINIMUM_SIDE = 8
 DEFAULT_INTENSITY = Intensity()
 
@@ -49,14 +51,24 @@ def read_image(
         ImageError: missing, empty, corrupt, larger than the limit, or smaller than 8 x 8 pixels.
     """
     path = Path(path)
+    pixels = readable(path, lambda: _read(path, slice_index, intensity, plane, volume))
+    return as_rgb(_large_enough(pixels, path))
+
+
+def readable(path: Path, read: Callable[[], T]) -> T:
+    """What a reader makes of a file, without its warnings, and with its errors in one line.
+
+    Raises:
+        ImageError: missing, empty, corrupt, or whatever the reader refuses.
+    """
     if not path.is_file():
         raise ImageError(f"there is no image {path}", "Check the path.")
     if path.stat().st_size == 0:
         raise ImageError(f"{path} is empty (0 bytes)", "Copy the image again.")
     try:
         with without_warnings(Warning):
-            pixels = _read(path, slice_index, intensity, plane, volume)
-    except ImageError:
+            return read()
+    except S2MEdgeError:
         raise
     except MemoryError:
         raise ImageError(f"{path} does not fit in memory", "Use a smaller image.") from None
@@ -65,7 +77,6 @@ def read_image(
         raise ImageError(
             f"{path} cannot be read as an image ({reason})", "The file is corrupt or of a kind that is not supported."
         ) from None
-    return as_rgb(_large_enough(pixels, path))
 
 
 def _read(

@@ -103,6 +103,19 @@ def is_output(path: Path) -> bool:
         return False
 
 
+def is_labels(path: Path) -> bool:
+    """Whether a file is a NIfTI mask that this toolkit wrote, of whichever picture; reads its header alone."""
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return False
+    import nibabel
+
+    try:
+        image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+        return bytes(image.header["descrip"]).startswith(f"{SOFTWARE} ".encode())
+    except Exception:  # whatever cannot be read is not ours
+        return False
+
+
 def require_free(path: Path, source: Callable[[], Source], remedy: str, *, overwrite: bool = False) -> None:
     """Raise OutputError unless an output can be put there without a loss.
 

@@ -1,0 +1,1 @@
+"""What the labels of a study become: files that viewers and spreadsheets open."""

@@ -1,0 +1,82 @@
+"""What results are of: a study's labels, and what made them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2m_edge.imaging.classes import SegmentClass
+from s2m_edge.imaging.grid import Grid
+from s2m_edge.imaging.results.algorithm import Algorithm
+from s2m_edge.imaging.written import Source
+
+
+class Study(Protocol):
+    """What is asked of a study. See `imaging/study` for what these are."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def grid(self) -> Grid: ...
+
+    @property
+    def spacing_from(self) -> str: ...
+
+    @property
+    def plane(self) -> str: ...
+
+    @property
+    def remarks(self) -> tuple[str, ...]: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def datasets(self) -> Sequence[Any]: ...
+
+    @property
+    def volume(self) -> Any: ...
+
+    def labels_in_file_order(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Labels of a study, and what made them.
+
+    Attributes:
+        labels: slices x rows x columns, 0 background, k of `classes[k - 1]`, in the study's order.
+    """
+
+    study: Study
+    labels: NDArray[np.uint8]
+    classes: tuple[SegmentClass, ...]
+    algorithm: Algorithm
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of the study: of its file, or of its instances' identifiers."""
+        return self.study.identity
+
+    @cached_property
+    def source(self) -> Source:
+        """What a mask says that it is of: the study, and which of its slices in which plane."""
+        grid = self.study.grid
+        ends = [] if grid.positions is None else [grid.positions[0].tolist(), grid.positions[-1].tolist()]
+        key = json.dumps([self.identity, self.study.plane, self.labels.shape, ends])
+        return Source(self.study.name, hashlib.sha256(key.encode()).hexdigest())
