@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -14,15 +15,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, generate_uid
 
 from command_line import heed_interrupts
 from dicom_files import dicom
@@ -41,9 +42,9 @@ def slices(count: int = 3, study: str = "", **tags: Any) -> list[Dataset]:
 def parts(number: int = 0, implementation: str = "1.2.3") -> tuple[bytes, bytes]:
     """A file in two: what stands before its data set, and bytes in place of a data set."""
     meta = slices(1)[0].file_meta
-    meta.ImplementationClassUID = implementation
-    meta.MediaStorageSOPInstanceUID = "1.2.3"
-    head = BytesIO()
+    meta.ImplementationClassUID = UID(implementation)
+    meta.MediaStorageSOPInstanceUID = UID("1.2.3")
+    head = DicomBytesIO()
     head.write(bytes(128) + b"DICM")
     write_file_meta_info(head, meta)
     return head.getvalue(), bytes([number]) * 5000
@@ -121,7 +122,7 @@ SCRIPT = """
             heed()
             time.sleep(0.02)
         import pydicom
-        from pydicom.uid import generate_uid
+        from pydicom.uid import UID, generate_uid
         found = sorted(source.rglob("*.dcm"))
         data = pydicom.dcmread(found[0])
         data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
@@ -175,8 +176,15 @@ class Process:
 def server_process(out: Path, seconds: float = 0.0, **options: Any) -> Iterator[Process]:
     """A server whose work on a study takes `seconds`; killed at the end."""
     out.mkdir(parents=True, exist_ok=True)
+    with started("-c", textwrap.dedent(SCRIPT), str(out), str(seconds), json.dumps(options)) as server:
+        yield server
+
+
+@contextmanager
+def started(*words: str) -> Iterator[Process]:
+    """Python with these arguments, killed at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT), str(out), str(seconds), json.dumps(options)],
+        [sys.executable, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -188,6 +196,25 @@ def server_process(out: Path, seconds: float = 0.0, **options: Any) -> Iterator[
     finally:
         process.kill()
         process.wait(DEADLINE)
+
+
+@contextmanager
+def archive(folder: Path, port: int) -> Iterator[None]:
+    """dcmtk's storage SCP as a destination with the title ARCHIVE, which puts into a folder what it gets."""
+    folder.mkdir(exist_ok=True)
+    command = [program("storescp"), "-aet", "ARCHIVE", "-od", str(folder), str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait(DEADLINE)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def results(out: Path) -> dict[str, int]:

@@ -18,7 +18,7 @@ from s2m_edge.apps.server.sending import Sender
 from s2m_edge.apps.server.settings import Settings
 from s2m_edge.apps.server.studies import Studies
 from s2m_edge.apps.server.worker import Worker
-from s2m_edge.errors import MissingBackendError, OutputError
+from s2m_edge.errors import ConfigurationError, MissingBackendError, OutputError
 from s2m_edge.files import output_error, require_writable
 from s2m_edge.installation import install_command
 from s2m_edge.leftovers import held
@@ -36,6 +36,37 @@ def require_pynetdicom() -> None:
         raise MissingBackendError(
             "the server needs pynetdicom, which is not installed", f"Install it with: {install_command('serve')}."
         )
+
+
+def run_server(
+    bundle: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    inbox: Path | None,
+    formats: str,
+    codes: Path | None,
+    threads: int | None,
+) -> None:
+    """Open a bundle and serve with it.
+
+    Args:
+        formats: of the results, with commas.
+        codes: a file of codes of the classes.
+        threads: of the CPU, for the runtime.
+        Others as `serve` takes them.
+
+    Raises:
+        S2MEdgeError: whatever stands in the way; see the called functions.
+    """
+    require_pynetdicom()
+    from s2m_edge.apps.server.segment import open_network
+
+    with console.status.status("loading the bundle"):
+        network = open_network(bundle, formats, codes, threads)
+    if settings.send_to is not None and "dicom-seg" not in network.formats:
+        raise ConfigurationError("--send-to sends DICOM-SEG, and --format leaves it out", "Add dicom-seg to --format.")
+    serve(network.segment_received, out, settings, inbox=inbox, made_by=network.made_by)
 
 
 def serve(segment: Segment, out: Path, settings: Settings, *, inbox: Path | None, made_by: dict[str, Any]) -> None:
@@ -64,8 +95,8 @@ def serve(segment: Segment, out: Path, settings: Settings, *, inbox: Path | None
     require_writable(place)
     if not settings.is_local:
         console.print_warning(
-            f"{settings.host} can be reached from other machines: anybody there can send, AE titles are no proof of who "
-            "sends, and nothing is encrypted"
+            f"{settings.host} can be reached from other machines: anybody there can send, AE titles are no proof of "
+            "who sends, and nothing is encrypted"
         )
     with _only_here(out), _only_here(place):
         try:

@@ -1,7 +1,7 @@
 """The network's side: pynetdicom as a storage SCP whose every resource has a bound.
 
-pynetdicom 3.0 reads a message of any length into memory, waits for its rest as long as its sender likes, and counts only
-associations, not connections. Here each of the three has an end.
+pynetdicom 3.0 reads a message of any length into memory, waits for its rest as long as its sender likes, and counts
+associations alone, not connections. Here each of the three has an end.
 """
 
 from __future__ import annotations
@@ -272,4 +272,3 @@ def _hush() -> None:
         logger.propagate = False
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())
-

@@ -186,4 +186,3 @@ class Inbox:
 def _contents(files: Sequence[Path]) -> Contents:
     names = "\n".join(f"{path.parent.name}/{path.name}" for path in files)
     return Contents(len(files), hashlib.sha256(names.encode()).hexdigest())
-

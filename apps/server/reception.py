@@ -1,4 +1,4 @@
-"""One instance on its way in: what it says of itself is checked, it is written to the disk, then the sender is answered."""
+"""One instance on its way in: checked, written to the disk, and only then confirmed to its sender."""
 
 from __future__ import annotations
 
@@ -104,9 +104,10 @@ class Reception:
 
 def _head(meta: Any) -> bytes:
     """What stands before the data set in a file (PS3.10 7.1)."""
+    from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_file_meta_info
 
-    buffer = BytesIO()
+    buffer = DicomBytesIO()
     buffer.write(bytes(128) + b"DICM")
     write_file_meta_info(buffer, meta)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Results on their way to another node: C-STORE of the DICOM files of a result, tried a few times, then kept and said."""
+"""Results on their way to another node: C-STORE of a result's DICOM files, tried a few times, then kept and said."""
 
 from __future__ import annotations
 
@@ -106,5 +106,6 @@ class Sender(threading.Thread):
     def _keep(self, entry: Entry, reason: str) -> None:
         self._ledger.put(replace(entry, state="unsent", remark=reason))
         self._say(
-            f"study {entry.uid}: NOT SENT, {reason}; it stays in {self._out / entry.folder}, and the next start sends it"
+            f"study {entry.uid}: NOT SENT, {reason}; it stays in {self._out / entry.folder}, and the next start tries "
+            "again"
         )

@@ -115,7 +115,9 @@ def parse_destination(text: str) -> Destination:
     Raises:
         ConfigurationError: it is something else.
     """
-    found = re.fullmatch(r"(?P<title>[^@]+)@(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:@\[\]\s]+)):(?P<port>[0-9]{1,5})", text)
+    found = re.fullmatch(
+        r"(?P<title>[^@]+)@(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:@\[\]\s]+)):(?P<port>[0-9]{1,5})", text
+    )
     if found is None or not 1 <= int(found["port"]) <= 65535:
         raise ConfigurationError(
             f"--send-to {text} is no destination", "Write AETITLE@HOST:PORT, for instance ORTHANC@127.0.0.1:4242."

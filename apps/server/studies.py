@@ -1,4 +1,4 @@
-"""Which studies there are, when each is complete, and what is to be done next: the ledger and the inbox, kept together."""
+"""Which studies there are, when each is complete, and which comes next: ledger and inbox, kept together."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ class Studies:
             self._receive(uid, self.ledger.latest(uid))
 
     def came_again(self, uid: str) -> None:
-        """Note an instance that was in the inbox before: a study that failed is begun again, others are as they were."""
+        """Note an instance that was in the inbox before: a study that failed is begun again, others stay."""
         with self._lock:
             entry = self.ledger.latest(uid)
-            settled = entry is not None and entry.state in ("done", "sent", "unsent")
-            if entry is None or entry.state == "failed":
-                self._receive(uid, entry)
-            elif settled and self.inbox.contents(uid).digest != entry.digest:  # stored, and then the disk was full
+            begins = entry is None or entry.state == "failed"
+            if entry is not None and entry.state in ("done", "sent", "unsent"):
+                begins = self.inbox.contents(uid).digest != entry.digest  # stored, and then the disk was full
+            if begins:
                 self._receive(uid, entry)
             self.touch(uid)
 

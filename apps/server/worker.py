@@ -19,7 +19,7 @@ PUT_OFF = 30.0
 """Seconds until a study is tried again whose result could not be written."""
 
 
-class Ended(Exception):
+class EndedError(Exception):
     """The server is to end; work is given up."""
 
 
@@ -46,7 +46,9 @@ class Worker(threading.Thread):
                 self._studies.close_quiet()
                 entry = self._studies.begin()
                 pause = _TURN if entry is None else self._work(entry)
-            except Exception as error:  # the ledger's disk is full, or a fault: nothing is lost, and the next turn comes
+            except (
+                Exception
+            ) as error:  # the ledger's disk is full, or a fault: nothing is lost, and the next turn comes
                 self._complain(f"error: {in_one_line(error)}")
                 pause = PUT_OFF
             self._end.wait(pause)
@@ -57,7 +59,7 @@ class Worker(threading.Thread):
         try:
             with self._studies.inbox.snapshot(entry.uid) as (source, contents):
                 outcome = publish(self._segment, source, contents, entry, self._out, self._made_by, self._heed)
-        except Ended:
+        except EndedError:
             self._studies.give_up(entry)
             return 0.0
         except (OutputError, OSError) as error:
@@ -91,4 +93,4 @@ class Worker(threading.Thread):
 
     def _heed(self) -> None:
         if self._end.is_set():
-            raise Ended
+            raise EndedError

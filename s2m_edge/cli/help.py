@@ -107,7 +107,6 @@ VALUE_NAMES: Mapping[str, str] = {
     "queue": "COUNT",
     "associations": "COUNT",
     "quiet_seconds": "SECONDS",
-    "result_format": "NAME",
     "send_to": "AETITLE@HOST:PORT",
     "recipe": "RECIPE",
     "seed": "NUMBER",

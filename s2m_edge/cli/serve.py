@@ -30,9 +30,15 @@ def serve(
         str | None,
         typer.Option(help="Node that DICOM results are sent to as well: AETITLE@HOST:PORT.", show_default=False),
     ] = None,
-    result_format: Annotated[
-        list[str] | None,
-        typer.Option("--format", help="FORMATS_HELP", show_default=False),
+    formats: Annotated[
+        str, typer.Option("--format", help="Of the results: dicom-seg, nifti, csv, json, png, with commas.")
+    ] = "dicom-seg,json",
+    codes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Codes of the classes for DICOM-SEG, a JSON file; a bundled network's classes have theirs.",
+            show_default=False,
+        ),
     ] = None,
     quiet_seconds: Annotated[
         float,
@@ -70,4 +76,4 @@ def serve(
         associations=associations,
         send_to=None if send_to is None else parse_destination(send_to),
     )
-    run_server(bundle, out, settings, inbox=inbox, formats=result_format or (), threads=threads)
+    run_server(bundle, out, settings, inbox=inbox, formats=formats, codes=codes, threads=threads)

@@ -1,10 +1,8 @@
-"""A server as a process: killed at any moment it loses nothing and does nothing twice; ended politely it says what is left."""
+"""A server as a process: killed at any moment it loses nothing and does nothing twice; ended, it says what is left."""
 
 from __future__ import annotations
 
 import signal
-import socket
-import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import pydicom
 import pytest
 
-from server_support import begun, program, results, send, server_process, slices, until
+from server_support import archive, begun, free_port, results, send, server_process, slices, until
 
 pytest.importorskip("pynetdicom", reason="pynetdicom is not installed; the extra serve has it")
 QUICK = {"quiet_seconds": 0.3}
@@ -65,28 +63,30 @@ def test_killed_at_work_every_study_is_done_exactly_once(tmp_path: Path):
 
 
 def test_killed_while_receiving_what_was_confirmed_is_there_and_the_rest_can_be_sent_again(tmp_path: Path):
-    given = slices(60)
+    given = slices(40)
     told: list[int | None] = []
     with server_process(tmp_path, quiet_seconds=600) as server:
-        sender = threading.Thread(target=lambda port=server.port: told.extend(send(port, given, timeout=5)), daemon=True)
+        sender = threading.Thread(
+            target=lambda port=server.port: told.extend(send(port, given, timeout=3)), daemon=True
+        )
         sender.start()
         until(lambda: len(list(tmp_path.glob("inbox/*/*/*.dcm"))) >= 10, "some instances")
         server.end(signal.SIGKILL)
         sender.join(180)
     confirmed = {each.SOPInstanceUID for each, status in zip(given, told, strict=True) if status == SUCCESS}
-    assert 0 < len(confirmed) < 60
+    assert 0 < len(confirmed) < 40
     found = {path.stem: pydicom.dcmread(path) for path in tmp_path.glob("inbox/*/*/*.dcm")}
     assert confirmed <= set(found)
     assert all(each.pixel_array.shape == (64, 64) for each in found.values())
     with server_process(tmp_path, quiet_seconds=600) as server:
         assert server.said("1 studies of an earlier run") or server.port
-        assert send(server.port, given) == [SUCCESS] * 60
+        assert send(server.port, given) == [SUCCESS] * 40
         assert server.end() == 143
         assert server.said("left for the next start: 1 studies")
     with server_process(tmp_path, **QUICK) as server:
         until(lambda: results(tmp_path), "the result")
         assert server.end() == 0
-    assert results(tmp_path) == {given[0].StudyInstanceUID: 60}
+    assert results(tmp_path) == {given[0].StudyInstanceUID: 40}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -121,59 +121,37 @@ def test_only_another_address_than_loopback_is_warned_of(host: str, tmp_path: Pa
         assert bool(server.said("warning:", "can be reached from other machines")) == (host == "0.0.0.0")
 
 
-def receiver(folder: Path, port: int) -> Any:
-    """dcmtk's storage SCP as a destination."""
-    folder.mkdir(exist_ok=True)
-    command = [program("storescp"), "-aet", "ARCHIVE", "-od", str(folder), str(port)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_results_are_sent_to_dcmtk(tmp_path: Path):
     port = free_port()
-    archive = receiver(tmp_path / "archive", port)
-    try:
-        given = slices(2)
-        with server_process(tmp_path / "out", send_to=f"ARCHIVE@127.0.0.1:{port}", send_pause=0.2, **QUICK) as server:
-            send(server.port, given)
-            until(lambda: server.said("1 DICOM files sent to ARCHIVE@127.0.0.1"), "sent")
-            assert server.end() == 0
-        sent = [pydicom.dcmread(path) for path in (tmp_path / "archive").iterdir()]
-        ours = pydicom.dcmread(next((tmp_path / "out").glob("[0-9]*/*.dcm")))
-        assert [each.SOPInstanceUID for each in sent] == [ours.SOPInstanceUID]
-        assert sent[0].PixelData == ours.PixelData
-    finally:
-        archive.kill()
-        archive.wait(180)
+    destination: dict[str, Any] = {"send_to": f"ARCHIVE@127.0.0.1:{port}", "send_pause": 0.2}
+    with archive(tmp_path / "archive", port), server_process(tmp_path / "out", **destination, **QUICK) as server:
+        send(server.port, slices(2))
+        until(lambda: server.said("1 DICOM files sent to ARCHIVE@127.0.0.1"), "sent")
+        assert server.end() == 0
+    sent = [pydicom.dcmread(path) for path in (tmp_path / "archive").iterdir()]
+    ours = pydicom.dcmread(next((tmp_path / "out").glob("[0-9]*/*.dcm")))
+    assert [each.SOPInstanceUID for each in sent] == [ours.SOPInstanceUID]
+    assert sent[0].PixelData == ours.PixelData
 
 
 def test_a_destination_that_is_away_is_tried_a_few_times_and_again_by_the_next_start(tmp_path: Path):
     port, out = free_port(), tmp_path / "out"
-    destination: dict[str, Any] = {"send_to": f"ARCHIVE@127.0.0.1:{port}", "send_pause": 0.1, "send_attempts": 3}
-    with server_process(out, **destination, **QUICK) as server:
+    destination: dict[str, Any] = {"send_to": f"ARCHIVE@127.0.0.1:{port}", "send_pause": 0.1, **QUICK}
+    with server_process(out, **destination, send_attempts=3) as server:
         send(server.port, slices(2))
         assert "nobody answers there" in until(lambda: server.said("NOT SENT"), "kept")
         assert server.end() == 143
         assert server.said("1 results to be sent")
     assert len(results(out)) == 1
-    archive = receiver(tmp_path / "archive", port)
-    try:
-        with server_process(out, **{**destination, "send_attempts": 100}, **QUICK) as server:
+    with archive(tmp_path / "archive", port):
+        with server_process(out, **destination, send_attempts=100) as server:
             until(lambda: server.said("1 DICOM files sent"), "sent")
             assert server.end() == 0
-        with server_process(out, **destination, **QUICK) as server:
+        with server_process(out, **destination) as server:
             assert server.port
             assert server.end() == 0
-        assert len(list((tmp_path / "archive").iterdir())) == 1
-        assert len(begun(out)) == 1
-    finally:
-        archive.kill()
-        archive.wait(180)
+    assert len(list((tmp_path / "archive").iterdir())) == 1
+    assert len(begun(out)) == 1
 
 
 def test_a_destination_that_does_not_take_results_is_named(tmp_path: Path):
@@ -184,4 +162,3 @@ def test_a_destination_that_does_not_take_results_is_named(tmp_path: Path):
             send(server.port, slices(1))
             assert "it refused the association" in until(lambda: server.said("NOT SENT"), "kept")
             assert server.end(signal.SIGINT) == 130
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ QUIET = 10.0
 class House:
     """A server's studies without a network. Time passes when it is told to."""
 
-    def __init__(self, folder: Path, **options: int) -> None:
+    def __init__(self, folder: Path, **options: Any) -> None:
         self.out, self.now, self.said = folder, 0.0, []
         (folder / "inbox").mkdir(exist_ok=True)
         self.settings = Settings(quiet_seconds=QUIET, reserve=0, **options)
