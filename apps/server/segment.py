@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from s2m_edge.apps.server.results import Heed, Outcome
 from s2m_edge.deploy.bundle import Bundle
-from s2m_edge.errors import AnswerError, ImageError
+from s2m_edge.errors import AnswerError, ImageError, ParityError
 from s2m_edge.targets.base import Runner
 
 
@@ -49,7 +50,7 @@ class Network:
             heed: called between slices.
 
         Raises:
-            ImageError, AnswerError: of no series there is a result.
+            ImageError: of no series there is a result; the reason of the first.
             OutputError: the folder cannot be written.
         """
         from s2m_edge.imaging.study import find_studies
@@ -57,7 +58,7 @@ class Network:
 
         files: list[Path] = []
         remarks: list[str] = []
-        failures: list[ImageError | AnswerError] = []
+        failures: list[ImageError] = []
         for source in find_studies(study_folder, lambda done, total: heed()):
             # A description of a series may hold anybody's name; UIDs do not.
             stem = source.path.name if source.path.is_dir() else source.path.stem
@@ -74,7 +75,7 @@ class Network:
                     progress=lambda done, total: heed(),
                 )
             except (ImageError, AnswerError) as error:
-                failures.append(error)
+                failures.append(ImageError(*(_below(study_folder, text) for text in (error.cause, error.remedy))))
                 continue
             for path in outputs.paths:
                 files += sorted(path.iterdir()) if path.is_dir() else [path]
@@ -89,6 +90,11 @@ class Network:
         return Outcome(tuple(files), (*remarks, *(f"left out: {error}" for error in failures)))
 
 
+def _below(folder: Path, text: str) -> str:
+    """A message without the folder that its files lie in for the moment."""
+    return text.replace(f"{folder}{os.sep}", "")
+
+
 def open_network(folder: Path, formats: str, codes: Path | None, threads: int | None) -> Network:
     """Open a bundle for a server.
 
@@ -96,6 +102,7 @@ def open_network(folder: Path, formats: str, codes: Path | None, threads: int | 
         ContractError: no bundle, or one that is not proved or damaged.
         ConfigurationError: a format is not known, or a class has no code for DICOM-SEG.
         CapabilityError, MissingBackendError, LoweringError: its runtime, or a package that a format takes.
+        ParityError: its self-test failed here.
     """
     from s2m_edge.deploy.bundle import open_bundle
     from s2m_edge.imaging.results.codes import require_codes
@@ -110,4 +117,30 @@ def open_network(folder: Path, formats: str, codes: Path | None, threads: int | 
     if "dicom-seg" in names:
         require_highdicom()
         require_codes(bundle.contract.classes, found)
-    return Network(bundle, open_runner(bundle, threads), names, found)
+    runner = open_runner(bundle, threads)
+    require_self_test(bundle, runner)
+    return Network(bundle, runner, names, found)
+
+
+def require_self_test(bundle: Bundle, runner: Runner) -> None:
+    """Run the golden inputs, as every app does before it shows a mask.
+
+    Raises:
+        ParityError: what comes out here is not what the reference said.
+        ContractError: the golden inputs are missing or damaged.
+        AnswerError: the artifact fails on one.
+    """
+    from s2m_edge.deploy.activation import probabilities
+    from s2m_edge.deploy.golden import GOLDEN_FILE, read_golden
+    from s2m_edge.targets.answer import shaped_answer
+    from s2m_edge.targets.measure.parity.compare import compare
+    from s2m_edge.targets.measure.parity.gates import GATES, run_breaches
+
+    contract, images = bundle.contract, []
+    for entry in read_golden(bundle.folder / GOLDEN_FILE)[0]:
+        reference = probabilities(entry.logits)
+        answer = shaped_answer(runner.predict, entry.image, reference.shape)
+        images.append(compare(entry.name, reference, answer, contract.threshold, 0.0))
+    found = run_breaches(GATES[contract.precision], images)
+    if found:
+        raise ParityError(f"the self-test failed on this machine: {found[0]}", "Export the bundle again.")

@@ -15,8 +15,11 @@ import pytest
 
 from command_line import Run
 from phantoms import headers, stack
-from s2m_edge.deploy.bundle import Bundle
+from s2m_edge.apps.server.segment import require_self_test
+from s2m_edge.deploy.bundle import Bundle, open_bundle
+from s2m_edge.errors import ParityError
 from s2m_edge.imaging.results.codes import TABLE_PATH
+from s2m_edge.targets.opening import open_runner
 from server_support import DEADLINE, archive, free_port, program, started, until, write_slices
 
 pytest.importorskip("pynetdicom", reason="pynetdicom is not installed; the extra serve has it")
@@ -105,7 +108,8 @@ def test_a_series_that_cannot_be_read_does_not_stop_the_server(bundle: Path, tmp
             str(tmp_path / "given"),
         ]
         assert subprocess.run(command, timeout=DEADLINE, check=False).returncode == 0
-        until(lambda: server.said(f"study {given[0].StudyInstanceUID}: FAILED"), "its failure")
+        line = until(lambda: server.said(f"study {given[0].StudyInstanceUID}: FAILED"), "its failure")
+        assert f"FAILED, {given[0].SeriesInstanceUID}/" in line, "the place in the inbox, not a passing one"
         assert server.end() == 0
     assert not (out / given[0].StudyInstanceUID).exists()
     assert len(list(out.glob("inbox/*/*/*.dcm"))) == 5
@@ -140,6 +144,19 @@ def test_a_missing_package_is_one_line_with_its_extra(bundle: Path, tmp_path: Pa
     assert code == 2
     assert "needs pynetdicom" in err
     assert "[serve]" in err
+
+
+def test_a_network_that_answers_otherwise_than_its_reference_does_not_serve(bundle: Path):
+    opened = open_bundle(bundle)
+    runner = open_runner(opened)
+    require_self_test(opened, runner)
+
+    class Wrong:
+        def predict(self, fitted: Any) -> Any:
+            return 1 - runner.predict(fitted)
+
+    with pytest.raises(ParityError, match="the self-test failed on this machine"):
+        require_self_test(opened, Wrong())  # type: ignore[arg-type]
 
 
 def test_a_bundle_that_is_none_is_refused_before_anything_listens(tmp_path: Path, run: Run):
