@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from s2m_edge.apps.vectors.generate import VECTORS
+from s2m_edge.apps.vectors.refusals import REFUSALS
 from s2m_edge.deploy.activation import probabilities_from_logits
 from s2m_edge.deploy.bundle import Bundle, seal_contract
 from s2m_edge.deploy.contract import CONTRACT_FILE, read_contract
@@ -171,3 +175,29 @@ def metric_rows(report: Path) -> list[dict[str, str]]:
     """The rows of metrics.csv in the folder of a report."""
     with (report / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+BRIGHT_STACK = np.zeros((5, 24, 30), np.uint16)
+"""Slices on which something bright grows."""
+for _number in range(5):
+    BRIGHT_STACK[_number, 3 : 8 + _number, 4:20] = 4000
+
+
+class BrightRunner:
+    """In place of an artifact: a probability is the mean of a pixel's colours."""
+
+    verdict, remark, device, opened = "executed", "", "none", 0
+
+    def __init__(self, bundle: Any = None, threads: int | None = None) -> None:
+        BrightRunner.opened += 1
+
+    def predict(self, fitted: Any) -> Any:
+        return (fitted.mean(axis=2)[None] / 255).astype(np.float32)
+
+
+def bright_bundle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A sound bundle in that folder, which opens as a `BrightRunner`."""
+    shutil.copytree(VECTORS / REFUSALS / "sound", folder)
+    monkeypatch.setattr("s2m_edge.targets.opening.open_runner", BrightRunner)
+    BrightRunner.opened = 0
+    return folder

@@ -15,9 +15,7 @@ def predict(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder written by s2m-edge export.")],
     images: Annotated[
         list[Path],
-        typer.Argument(
-            help="Images, studies, or folders of them: PNG, JPEG, TIFF, NIfTI, DICOM; studies also NRRD, MHA."
-        ),
+        typer.Argument(help="Images, studies, or folders of them: PNG, JPEG, TIFF, NIfTI, NRRD, MetaImage, DICOM."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the masks and overlays.")] = Path("predictions"),
     slice_index: Annotated[

@@ -53,8 +53,8 @@ def request_of(
         ConfigurationError: a format or slices that are none, or --slice and --slices both.
     """
     from s2m_edge.imaging.planes import find_plane
-    from s2m_edge.targets.study.slices import chosen_slices
     from s2m_edge.targets.study.results import study_formats
+    from s2m_edge.targets.study.slices import chosen_slices
 
     if slices is not None and slice_index is not None:
         raise ConfigurationError("--slice and --slices are given together", "Give one of them.")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from s2m_edge.errors import ImageError
+from s2m_edge.installation import install_command
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def image_formats() -> list[Format]:
         found = bool(features.check(feature))
         rows.append(Format(name, found, "" if found else "pip install --force-reinstall pillow"))
     rows.append(Format("NIfTI", True))
+    toolkit = find_spec("SimpleITK") is not None
+    rows.append(Format("NRRD, MetaImage", toolkit, "" if toolkit else install_command("dicom")))
     for row in COMPRESSIONS:
         found = all(has_decoder(syntax) for syntax in row.transfer_syntaxes)
         rows.append(Format(f"DICOM ({row.name})", found, "" if found else f"pip install {row.install}"))

@@ -13,9 +13,13 @@ from s2m_edge.errors import ImageError
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
-VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, ".img", ".img.gz", ".hdr", ".hdr.gz")
-"""NIfTI and Analyze; of a pair, the header may be named too, and the data count in a folder."""
-IMAGE_SUFFIXES = (*PICTURE_SUFFIXES, *NIFTI_SUFFIXES, ".img", ".img.gz", *DICOM_SUFFIXES)
+NRRD_SUFFIXES = (".nrrd", ".nhdr")
+META_SUFFIXES = (".mha", ".mhd")
+ITK_SUFFIXES = (*NRRD_SUFFIXES, *META_SUFFIXES)
+"""NRRD and MetaImage; where header and data are two files, the header is named."""
+VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, ".img", ".img.gz", ".hdr", ".hdr.gz", *ITK_SUFFIXES)
+"""Of NIfTI and Analyze too; of a pair, the header may be named too, and the data count in a folder."""
+IMAGE_SUFFIXES = (*PICTURE_SUFFIXES, *NIFTI_SUFFIXES, ".img", ".img.gz", *ITK_SUFFIXES, *DICOM_SUFFIXES)
 
 _NOBODYS_WORK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin", "@eadir", "dicomdir"}
 _PREAMBLE = 132

@@ -139,5 +139,5 @@ def as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def is_volume(path: Path) -> bool:
-    """Whether the name is that of a NIfTI or Analyze file."""
+    """Whether the name is that of a volume: NIfTI, Analyze, NRRD or MetaImage."""
     return path.name.lower().endswith(VOLUME_SUFFIXES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from s2m_edge.errors import ImageError
+from s2m_edge.errors import ImageError, S2MEdgeError
 from s2m_edge.imaging.dicom import count_frames, open_dicom
 from s2m_edge.imaging.folders import looks_like_dicom
 from s2m_edge.imaging.picture import count_pages, first_shown, open_picture
@@ -39,7 +39,7 @@ def slices_of(path: Path, plane: Plane = "axial", volume: int | None = None) -> 
                 with open_picture(path) as picture:
                     count = count_pages(picture)
                     return count, first_shown(picture, count)
-    except ImageError:
+    except S2MEdgeError:
         raise
     except Exception as error:  # nibabel, pydicom, Pillow, gzip and the file system each have their own
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""NIfTI and Analyze volumes, slice by slice in a named plane, by nibabel. Only the slices asked for are read."""
+"""Volumes, slice by slice in a named plane: NIfTI and Analyze by nibabel, only the slices asked for; others whole."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2m_edge.errors import ImageError
+from s2m_edge.imaging.folders import ITK_SUFFIXES
 from s2m_edge.imaging.limits import require_voxels
 from s2m_edge.imaging.planes import Layout, Plane, layout
 
@@ -92,7 +93,7 @@ class Volume:
 def open_volume(
     path: Path, plane: Plane = "axial", number: int | None = None, affine: NDArray[np.float64] | None = None
 ) -> Volume:
-    """Open a file; its header alone is read.
+    """Open a file; of NIfTI and Analyze its header alone is read.
 
     Args:
         plane: of its slices.
@@ -102,7 +103,12 @@ def open_volume(
     Raises:
         ImageError: it cannot be read, is a series and no number is given, is no volume of real values or colours, or is
             larger than the limit.
+        MissingBackendError: it is NRRD or MetaImage, and SimpleITK is not installed.
     """
+    if path.name.lower().endswith(ITK_SUFFIXES):
+        from s2m_edge.imaging.itk import open_itk_volume
+
+        return open_itk_volume(path, plane, number)
     import nibabel
 
     try:

@@ -17,8 +17,8 @@ from s2m_edge.files import publish_folder, require_replaceable, staged_folder
 from s2m_edge.imaging.study.study import Study
 from s2m_edge.imaging.window import Progress
 from s2m_edge.targets.base import Runner
-from s2m_edge.targets.study.slices import StudyPrediction, predict_study
 from s2m_edge.targets.study.pictures import SlicePictures, masks_folder, masks_kind
+from s2m_edge.targets.study.slices import StudyPrediction, predict_study
 
 PNG = "png"
 Codes = Mapping[str, Any]

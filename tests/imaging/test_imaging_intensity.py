@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from s2m_edge.errors import ConfigurationError, ImageError
-from s2m_edge.imaging.intensity import Intensity, intensity_of, levels, spread
+from s2m_edge.imaging import intensity
+from s2m_edge.imaging.intensity import Intensity, intensity_of, levels, spread, volume_ends
 
 
 def test_by_default_a_slice_is_spread_from_its_smallest_to_its_largest_value():
@@ -73,3 +74,25 @@ def test_what_is_stored_is_read_back():
     assert intensity_of({}) == Intensity()
     with pytest.raises(ConfigurationError, match="Write rule, low, high"):
         intensity_of({"intensity": "display"})
+
+
+@pytest.mark.parametrize("counted", [2**20, 4], ids=["counted", "by their bits"])
+@pytest.mark.parametrize("dtype", ["int16", "uint8", "float32", "float64"])
+@pytest.mark.parametrize("ends", [(0.0, 100.0), (1.0, 99.0), (37.5, 38.0)])
+def test_percentiles_of_a_volume_slice_by_slice_are_those_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, counted: int, dtype: str, ends: tuple[float, float]
+):
+    monkeypatch.setattr(intensity, "_COUNTED", counted)
+    generator = np.random.default_rng(5)
+    whole = (generator.normal(size=(6, 9, 8)) * 100).astype(dtype)
+    whole[2] = 0
+    whole[3, 0] = -whole[3, 0] * 0  # negative zeros too
+    low, high = volume_ends(lambda: iter(whole), Intensity("percentiles", *ends))
+    for plane in whole:
+        due = spread(plane, Intensity("percentiles", *ends), whole)
+        assert np.array_equal(levels(plane, low, high), due)
+
+
+def test_a_value_of_a_volume_that_is_not_finite_is_refused():
+    with pytest.raises(ImageError, match="not finite"):
+        volume_ends(lambda: iter(np.array([[[1.0]], [[np.nan]]])), Intensity())

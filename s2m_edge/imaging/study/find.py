@@ -16,7 +16,6 @@ from s2m_edge.imaging.planes import Plane
 from s2m_edge.imaging.read import MINIMUM_SIDE, readable
 from s2m_edge.imaging.study.cut import CutStudy
 from s2m_edge.imaging.study.frames import GEOMETRY, Frame, frames_of, text, whole_number
-from s2m_edge.imaging.study.itk import ITK_SUFFIXES
 from s2m_edge.imaging.study.names import safe_name, series_name
 from s2m_edge.imaging.study.order import stack
 from s2m_edge.imaging.study.series import DicomStudy
@@ -106,7 +105,7 @@ def find_studies(paths: Path | Sequence[Path], progress: Progress = lambda done,
     for done, (path, named) in enumerate(listed):
         progress(done, len(listed))
         lower = path.name.lower()
-        if lower.endswith((*ITK_SUFFIXES, *VOLUME_SUFFIXES)):
+        if lower.endswith(VOLUME_SUFFIXES):
             if named or not is_labels(path):
                 found.append(StudySource(_file_name(path), path, volume_kind(path)))
         elif looks_like_dicom(path):
@@ -236,11 +235,4 @@ def _common(paths: Iterable[Path]) -> Path:
 
 
 def _file_name(path: Path) -> str:
-    stem = path.name
-    for suffix in ITK_SUFFIXES:
-        if stem.lower().endswith(suffix):
-            stem = stem[: -len(suffix)]
-            break
-    else:
-        stem = stem_of(path)
-    return safe_name(stem) or "study"
+    return safe_name(stem_of(path)) or "study"

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from s2m_edge.errors import ImageError
 from s2m_edge.files import file_sha256
 from s2m_edge.imaging.dicom import over_volume
+from s2m_edge.imaging.folders import ITK_SUFFIXES, META_SUFFIXES
 from s2m_edge.imaging.grid import Grid
 from s2m_edge.imaging.intensity import Intensity, levels, spread, volume_ends
 from s2m_edge.imaging.planes import Plane
 from s2m_edge.imaging.read import as_rgb, read_image, readable
 from s2m_edge.imaging.slices import slices_of
 from s2m_edge.imaging.study.cut import shown_grid
-from s2m_edge.imaging.study.itk import ITK_SUFFIXES, META_SUFFIXES, open_itk_volume
 from s2m_edge.imaging.study.mapped import mapped
 from s2m_edge.imaging.study.study import DEFAULT_INTENSITY, Kind, Study
 from s2m_edge.imaging.volume import Volume, open_volume
@@ -40,16 +40,16 @@ class VolumeStudy(Study):
         number: which volume of a series of them.
 
     Raises:
-        ImageError, MissingBackendError: it cannot be opened; see `open_volume`, `open_itk_volume`.
+        ImageError, MissingBackendError: it cannot be opened; see `open_volume`.
         OutputError: there is no room to unpack it.
     """
 
     def __init__(self, name: str, path: Path, plane: Plane = "axial", number: int | None = None) -> None:
         self.name, self.path, self.plane = name, path, plane
         self.kind = volume_kind(path)
-        opened = readable(path, partial(_opened, path, plane, number))
+        opened = readable(path, partial(open_volume, path, plane, number))
         self._files = opened.image.file_map
-        self._volume = mapped(opened) if self.kind == "NIfTI" else opened
+        self._volume = readable(path, partial(mapped, opened)) if self.kind == "NIfTI" else opened
         units = 1.0
         if hasattr(self._volume.image.header, "get_xyzt_units") and self.kind == "NIfTI":
             units = _UNITS.get(self._volume.image.header.get_xyzt_units()[0], 1.0)
@@ -129,9 +129,3 @@ def volume_kind(path: Path) -> Kind:
     """Of a volume's file, by its suffix."""
     lower = path.name.lower()
     return "MetaImage" if lower.endswith(META_SUFFIXES) else "NRRD" if lower.endswith(ITK_SUFFIXES) else "NIfTI"
-
-
-def _opened(path: Path, plane: Plane, number: int | None) -> Volume:
-    if path.name.lower().endswith(ITK_SUFFIXES):
-        return open_itk_volume(path, plane, number)
-    return open_volume(path, plane, number)

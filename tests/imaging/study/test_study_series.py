@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -74,9 +76,7 @@ def tail(uid: str) -> str:
 
 @pytest.mark.parametrize("name", ["Müller^Ärzte", "山田^太郎", "[bold]^\x07", "a" * 300])
 def test_a_patient_of_any_name_and_a_series_of_any_description_have_a_study(tmp_path: Path, name: str):
-    tags = {"SpecificCharacterSet": "ISO_IR 192", "PatientName": name, "SeriesDescription": name}
-    import warnings
-
+    tags: dict[str, Any] = {"SpecificCharacterSet": "ISO_IR 192", "PatientName": name, "SeriesDescription": name}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's, of values that the standard does not allow
         write_series(tmp_path, STACK, **tags)

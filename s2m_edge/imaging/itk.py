@@ -13,10 +13,6 @@ from s2m_edge.imaging.planes import Plane, layout
 from s2m_edge.imaging.volume import Volume
 from s2m_edge.installation import install_command
 
-NRRD_SUFFIXES = (".nrrd", ".nhdr")
-META_SUFFIXES = (".mha", ".mhd")
-ITK_SUFFIXES = (*NRRD_SUFFIXES, *META_SUFFIXES)
-
 
 def open_itk_volume(path: Path, plane: Plane = "axial", number: int | None = None) -> Volume:
     """A volume as `open_volume` opens NIfTI; its values are all read, for neither format is read in parts.
