@@ -147,7 +147,8 @@ def enhanced(grid: Grid) -> Dataset:
 
 @dataclass
 class Phantom:
-    """A study of DICOM headers, or of none; `order` says where its files have each slice."""
+    """A study of DICOM headers, or of none; `order` says where its files have each slice, `chosen` which of a whole
+    study's slices these are."""
 
     grid: Grid
     datasets: Sequence[Any] = ()
@@ -160,6 +161,7 @@ class Phantom:
     identity: str = "1d" * 32
     volume: Any = None
     order: list[int] = field(default_factory=list)
+    chosen: range | None = None
 
     def labels_in_file_order(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if self.volume is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom.sr._concepts_dict import concepts  # the standard's own tables, as pydicom has them
 
+from pages import ROOT, blocks, text_of
 from s2m_edge.bundled import BUNDLED_CHECKPOINTS
 from s2m_edge.checkpoint import read_header
 from s2m_edge.errors import ConfigurationError
@@ -16,6 +17,7 @@ from s2m_edge.imaging.results.codes import TABLE_PATH, Code, bundled_codes, code
 from s2m_edge.train.recipe import read_recipe
 
 CATEGORIES = 7150
+PAGE = ROOT / "docs" / "results.md"
 GOOD = {
     "category": {"value": "91723000", "scheme": "SCT", "meaning": "Anatomical Structure"},
     "type": {"value": "59820001", "scheme": "SCT", "meaning": "Blood Vessel"},
@@ -102,6 +104,23 @@ def test_another_file_is_refused_in_one_line(tmp_path: Path, text: str, word: st
         load_codes(path)
     assert "\n" not in str(found.value)
     assert len(str(found.value)) < 600
+
+
+def test_the_page_has_the_bundled_codes_and_an_example_that_loads(tmp_path: Path):
+    told = {
+        (domain, name): f"| {code.category.value} {code.category.meaning} | {code.type.value} {code.type.meaning} |"
+        for domain, entries in json.loads(TABLE_PATH.read_text()).items()
+        for name, code in codes_from_dict(entries, domain).items()
+    }
+    rows = [line for line in text_of(PAGE).splitlines() if line.startswith("| ")]
+    for (domain, name), cells in told.items():
+        assert any(row.startswith(f"| {domain} | ") and name in row and cells in row for row in rows), name
+    [example] = blocks(PAGE, "json")
+    path = tmp_path / "codes.json"
+    path.write_text(example)
+    [code] = load_codes(path).values()
+    assert in_the_standard(code.category)
+    assert in_the_standard(code.type)
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path):

@@ -33,6 +33,7 @@ from s2m_edge.imaging.results.codes import Code, bundled_codes
 from s2m_edge.imaging.results.dicom_seg import dicom_seg_bytes, is_segmentation_of
 from s2m_edge.imaging.results.dicom_source import ANONYMITY
 from s2m_edge.notice import NOTICE
+from support import remarks
 
 POLYP = (SegmentClass("polyp", (0, 200, 120)),)
 
@@ -93,7 +94,8 @@ def test_frames_of_one_file_are_referred_to_by_their_number():
 
 
 def test_segments_are_coded_and_say_what_made_them():
-    found = made_of(ellipsoid(GRIDS["LPS"]), headers(GRIDS["LPS"]))
+    network = replace(NETWORK, threshold=0.25)
+    found = made_of(ellipsoid(GRIDS["LPS"]), headers(GRIDS["LPS"]), algorithm=network, slices=range(3, 8))
     assert (found.Modality, found.SegmentationType, found.SegmentsOverlap) == ("SEG", "BINARY", "NO")
     assert [entry.SegmentNumber for entry in found.SegmentSequence] == [1, 2]
     heart = found.SegmentSequence[0]
@@ -107,7 +109,7 @@ def test_segments_are_coded_and_say_what_made_them():
     told = heart.SegmentationAlgorithmIdentificationSequence[0]
     assert (told.AlgorithmName, told.AlgorithmVersion) == (NETWORK.name, NETWORK.version)
     assert f"weights_sha256={NETWORK.weights_sha256}" in told.AlgorithmParameters
-    assert "precision=float32,target=onnx" in told.AlgorithmParameters
+    assert told.AlgorithmParameters.endswith("precision=float32,target=onnx,threshold=0.25,slices=3-7")
 
 
 def test_region_modifier_laterality_and_colour_are_written():
@@ -215,6 +217,22 @@ def test_a_date_or_a_sex_that_is_none_is_left_empty():
     assert found.StudyDate == PATIENT["StudyDate"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("AccessionNumber", "A" * 30), ("PatientID", "P" * 100), ("PatientName", "N" * 300), ("StudyID", "S" * 40)],
+)
+def test_identifiers_that_are_too_long_arrive_as_they_are_without_a_word(name: str, value: str, recwarn: Any):
+    """Archives have them, and find a study by them."""
+    grid = stack(slices=3)
+    with disable_value_validation():
+        datasets = headers(grid, **{name: value})
+    recwarn.clear()
+    content = dicom_seg_bytes(ellipsoid(grid), datasets, HEART, HEART_CODES, NETWORK)
+    assert remarks(recwarn) == []
+    with disable_value_validation():
+        assert str(pydicom.dcmread(BytesIO(content)).get(name)) == value
+
+
 def test_names_in_other_scripts_arrive():
     grid = stack(slices=3)
     datasets = headers(grid, SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jörg")
@@ -279,6 +297,8 @@ def test_what_is_no_dicom_is_refused_with_the_remedy():
     ("change", "words"),
     [
         (lambda found: delattr(found[0], "StudyInstanceUID"), "no StudyInstanceUID"),
+        (lambda found: [setattr(one, "PixelSpacing", 0.5) for one in found], "not iterable"),
+        (lambda found: [setattr(one, "ImageOrientationPatient", [1, 0]) for one in found], "length 6"),
         (lambda found: setattr(found[1], "SeriesInstanceUID", generate_uid()), "differ in SeriesInstanceUID"),
         (lambda found: setattr(found[1], "SOPInstanceUID", found[0].SOPInstanceUID), "share a SOPInstanceUID"),
         (lambda found: setattr(found[1], "ImageOrientationPatient", [0, 1, 0, 1, 0, 0]), "orientation"),

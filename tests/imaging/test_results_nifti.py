@@ -124,3 +124,4 @@ def test_the_same_labels_give_the_same_bytes_and_say_whose_they_are(tmp_path: Pa
     assert is_of(path, subject.source)
     assert not is_of(path, subject_of(Phantom(GRIDS["LPS"], identity="00"), subject.labels).source)
     assert not is_of(path, subject_of(Phantom(GRIDS["LPS"], plane="coronal"), subject.labels).source)
+    assert not is_of(path, subject_of(Phantom(GRIDS["LPS"], chosen=range(30, 54)), subject.labels).source)

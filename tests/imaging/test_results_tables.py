@@ -1,4 +1,4 @@
-"""Figures as a table and as JSON: read back by plain readers, a unit in every header, nothing that a spreadsheet runs."""
+"""Figures as a table and as JSON: read by plain readers, a unit in each header, nothing that a spreadsheet runs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import jsonschema
 import numpy as np
 import pytest
 
+from pages import ROOT, text_of
 from phantoms import GRIDS, HEART, NETWORK, VOLUME_ML, Phantom, ellipsoid
 from s2m_edge.imaging.classes import SegmentClass
 from s2m_edge.imaging.grid import Grid
 from s2m_edge.imaging.results.algorithm import Algorithm
-from s2m_edge.imaging.results.figures import measure
 from s2m_edge.imaging.results.subject import Subject
 from s2m_edge.imaging.results.tables import (
     COLUMNS,
@@ -39,11 +39,11 @@ def subject_of(grid: Grid = GRIDS["LPS"], classes: Any = HEART, **changes: Any) 
 
 
 def table(subject: Subject) -> bytes:
-    return csv_bytes(subject, measure(subject.labels, subject.study.grid, subject.classes))
+    return csv_bytes(subject)
 
 
 def values(subject: Subject) -> bytes:
-    return json_bytes(subject, measure(subject.labels, subject.study.grid, subject.classes))
+    return json_bytes(subject)
 
 
 def rows_of(content: bytes) -> list[dict[str, str]]:
@@ -89,6 +89,13 @@ def test_every_figure_names_its_unit(name: str):
     assert name.endswith(("_pixels", "_mm", "_mm2", "_ml", "_slice"))
 
 
+def test_the_page_explains_every_column():
+    page = text_of(ROOT / "docs" / "results.md")
+    cells = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| `")]
+    explained = set("".join(cells).replace("`", " ").replace(",", " ").replace("|", " ").split())
+    assert set(COLUMNS) <= explained
+
+
 def test_what_is_not_known_is_an_empty_cell_and_null():
     subject = subject_of(Grid(2, 4, 5), spacing_from="")
     row, *slices = rows_of(table(subject))
@@ -106,6 +113,10 @@ def test_every_row_says_what_made_it_and_that_it_is_for_research_alone():
     for row in rows_of(table(subject_of())):
         assert (row["notice"], row["network"], row["weights_sha256"]) == (NOTICE, NETWORK.name, NETWORK.weights_sha256)
         assert (row["source_sha256"], row["precision"], row["target"]) == ("1d" * 32, "float32", "onnx")
+        assert row["threshold"] == ""
+    decided = subject_of(algorithm=Algorithm("one class", "1", threshold=0.25))
+    assert {row["threshold"] for row in rows_of(table(decided))} == {"0.25"}
+    assert json.loads(values(decided))["algorithm"]["threshold"] == 0.25
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@sum(a1)", "\t=1", " =1", "\uff1d1+1", '=HYPERLINK("http://x")'])
@@ -141,6 +152,14 @@ def test_json_follows_its_schema_and_has_what_the_table_has():
     assert found["algorithm"] == vars(NETWORK)
 
 
+def test_a_part_of_a_study_has_the_slice_numbers_of_the_whole():
+    subject = subject_of(chosen=range(30, 54))
+    row, *slices = rows_of(table(subject))[:25]
+    found = json.loads(values(subject))["classes"][0]
+    assert [int(one["slice"]) for one in slices] == [one["slice"] for one in found["slices"]] == list(range(30, 54))
+    assert int(row["diameter_slice"]) == found["diameter"]["slice"] == 41
+
+
 @pytest.mark.parametrize(("write", "is_ours"), [(table, is_table_of), (values, is_json_of)], ids=["csv", "json"])
 def test_a_file_of_ours_is_told_by_its_study_and_slices(write: Any, is_ours: Any, tmp_path: Path):
     path = tmp_path / "results"
@@ -150,6 +169,7 @@ def test_a_file_of_ours_is_told_by_its_study_and_slices(write: Any, is_ours: Any
     assert not is_ours(path, subject_of(identity="00" * 32))
     assert not is_ours(path, subject_of(plane="coronal"))
     assert not is_ours(path, subject_of(GRIDS["anisotropic"]))
+    assert not is_ours(path, subject_of(chosen=range(30, 54)))
     path.write_bytes(write(subject_of()).replace(b"Research use only", b"For every patient"))
     assert not is_ours(path, subject_of())
     path.write_text("study,kind\r\nmine,mine\r\n")

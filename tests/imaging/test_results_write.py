@@ -129,6 +129,17 @@ def test_the_study_itself_is_never_replaced(tmp_path: Path):
     assert held(tmp_path) == {"heart-seg.dcm": b"the only copy"}
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_results_of_other_slices_of_the_study_are_kept(name: str, tmp_path: Path):
+    study = Phantom(stack(slices=6), [enhanced(stack(slices=6))], kind="DICOM frames")
+    written(tmp_path, study, [name])
+    study.chosen = range(2, 8)
+    with pytest.raises(OutputError, match="was not written for phantom"):
+        written(tmp_path, study, [name])
+    study.chosen = range(6)
+    written(tmp_path, study, [name])
+
+
 def test_a_folder_or_a_long_name_in_the_way_is_said(tmp_path: Path):
     (tmp_path / "heart-results.csv").mkdir()
     with pytest.raises(OutputError, match="is a folder"):

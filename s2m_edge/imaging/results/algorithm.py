@@ -15,6 +15,8 @@ class Algorithm:
         weights_sha256: its identity, 64 hexadecimal digits; empty where it is not known.
         precision: of the artifact.
         target: the runtime that ran it.
+        threshold: probability from which a pixel was the class's; None where the largest of several decided, or
+            where it is not known.
     """
 
     name: str
@@ -22,3 +24,4 @@ class Algorithm:
     weights_sha256: str = ""
     precision: str = ""
     target: str = ""
+    threshold: float | None = None

@@ -1,7 +1,8 @@
 """Coded concepts of classes, which a DICOM segmentation has to name: bundled networks' own, or a user's file.
 
-The bundled ones are of the context groups of DICOM's PS3.16, whose SNOMED CT codes may be used without a licence. They
-go by the network's domain and the name of the class: a network of livers may have vessels too, which are no retina's.
+The bundled ones are of the context groups of DICOM's PS3.16, whose SNOMED CT codes implementers may use without a
+fee. They go by the network's domain and the name of the class: a network of livers may have vessels too, which are no
+retina's.
 """
 
 from __future__ import annotations

@@ -31,6 +31,10 @@ _SERIES = 1000
 """Added to the source's series number, so that the segmentation stands behind its series in a list."""
 
 
+class LabelsError(ValueError):
+    """Labels that are not those of the study: a mistake of the caller's."""
+
+
 def require_highdicom() -> None:
     """Raise MissingBackendError unless the package that writes segmentations is there."""
     try:
@@ -48,6 +52,7 @@ def dicom_seg_bytes(
     codes: Codes,
     algorithm: Algorithm,
     name: str = "the study",
+    slices: Sequence[int] = (),
 ) -> bytes:
     """A DICOM segmentation file.
 
@@ -60,6 +65,7 @@ def dicom_seg_bytes(
         datasets: headers of the source (pydicom).
         codes: of each class.
         name: of the study, for errors.
+        slices: the numbers of those that were looked at, which the file is to say.
 
     Raises:
         ConfigurationError: a class has no code.
@@ -69,32 +75,35 @@ def dicom_seg_bytes(
     require_codes(classes, codes)
     require_highdicom()
     if labels.size and int(labels.max()) > len(classes):
-        raise ValueError(f"labels go to {int(labels.max())}, and there are {len(classes)} classes")
+        raise LabelsError(f"labels go to {int(labels.max())}, and there are {len(classes)} classes")
     if not len(datasets):
         raise ImageError(f"{name} is no DICOM, and a DICOM-SEG refers to DICOM instances", ELSEWHERE)
-    sources = minimal_sources(datasets, name)
-    _require_fitting(labels, sources, name)
     try:
-        with without_warnings(UserWarning):
-            made = _segmentation(labels, sources, classes, codes, algorithm, datasets[0])
+        with without_warnings(UserWarning):  # of values that the source has and the standard does not allow
+            sources = minimal_sources(datasets, name)
+            _require_fitting(labels, sources, name)
+            identified = _algorithm_identification(algorithm, slices)
+            made = _segmentation(labels, sources, classes, codes, algorithm, identified, datasets[0])
             made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = _own_uid(made)
             buffer = BytesIO()
             made.save_as(buffer, enforce_file_format=True)
-    except MemoryError:
+    except (ImageError, LabelsError, MemoryError):
         raise
     except Exception as error:  # highdicom's and pydicom's checks raise whatever they raise, each about the header
         raise ImageError(f"no DICOM-SEG can be made of {name} ({in_one_line(error)})", ELSEWHERE) from error
     return buffer.getvalue()
 
 
-def is_segmentation_of(path: Path, instances: set[str]) -> bool:
-    """Whether a file is a segmentation that this toolkit made of these source instances, and nobody changed since."""
+def is_segmentation_of(path: Path, instances: set[str], slices: Sequence[int] = ()) -> bool:
+    """Whether a file is a segmentation that this toolkit made of these slices of these instances, and nobody changed
+    since."""
     import pydicom
 
     try:
         found = pydicom.dcmread(path)
         referred = {str(item.ReferencedSOPInstanceUID) for item in found.SourceImageSequence}
-        return found.Manufacturer == SOFTWARE and referred == instances and found.SOPInstanceUID == _own_uid(found)
+        same = referred == instances and (not slices or _parameters(found).endswith(f"slices={_slices(slices)}"))
+        return found.Manufacturer == SOFTWARE and same and found.SOPInstanceUID == _own_uid(found)
     except Exception:  # whatever cannot be read is not ours
         return False
 
@@ -104,7 +113,7 @@ def _require_fitting(labels: NDArray[np.uint8], sources: Sequence[Any], name: st
     first = sources[0]
     frames = int(first.get("NumberOfFrames", 1)) if len(sources) == 1 else len(sources)
     if labels.shape != (frames, first.Rows, first.Columns):
-        raise ValueError(f"labels are {labels.shape}, and {name} has {frames} x {first.Rows} x {first.Columns} pixels")
+        raise LabelsError(f"labels are {labels.shape}, and {name} has {frames} x {first.Rows} x {first.Columns} pixels")
     placed = "ImagePositionPatient" in first or "PerFrameFunctionalGroupsSequence" in first
     if frames > 1 and not placed:
         raise ImageError(
@@ -120,12 +129,12 @@ def _segmentation(
     classes: Sequence[SegmentClass],
     codes: Codes,
     algorithm: Algorithm,
+    identified: Any,
     header: Any,
 ) -> Any:
     import highdicom
     from highdicom.seg import Segmentation
 
-    identified = _algorithm_identification(algorithm)
     made: Any = Segmentation(
         source_images=sources,
         pixel_array=labels,
@@ -184,7 +193,7 @@ def _description(number: int, entry: SegmentClass, code: ClassCode, identified: 
     return made
 
 
-def _algorithm_identification(algorithm: Algorithm) -> Any:
+def _algorithm_identification(algorithm: Algorithm, slices: Sequence[int]) -> Any:
     from highdicom import AlgorithmIdentificationSequence
     from pydicom.sr.codedict import codes as dictionary
 
@@ -192,6 +201,8 @@ def _algorithm_identification(algorithm: Algorithm) -> Any:
         "weights_sha256": algorithm.weights_sha256,
         "precision": algorithm.precision,
         "target": algorithm.target,
+        "threshold": "" if algorithm.threshold is None else f"{algorithm.threshold:g}",
+        "slices": _slices(slices),
     }
     return AlgorithmIdentificationSequence(
         name=_long(printable(algorithm.name)),
@@ -200,6 +211,16 @@ def _algorithm_identification(algorithm: Algorithm) -> Any:
         source=SOFTWARE,
         parameters={name: printable(value) for name, value in told.items() if value},
     )
+
+
+def _slices(numbers: Sequence[int]) -> str:
+    """The first and the last of a part of a study, for a text."""
+    return f"{min(numbers)}-{max(numbers)}" if numbers else ""
+
+
+def _parameters(made: Any) -> str:
+    told = made.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
+    return str(told.get("AlgorithmParameters", ""))
 
 
 def _series_number(header: Any) -> int:
@@ -230,7 +251,7 @@ def _own_uid(made: Any) -> str:
     told = [str(made.get(keyword, "")) for keyword in _TOLD]
     pixels = bytes(made.PixelData)
     padded = pixels + bytes(len(pixels) % 2)  # as they are in a file
-    text = json.dumps([SOFTWARE, told, described, frames, hashlib.sha256(padded).hexdigest()])
+    text = json.dumps([SOFTWARE, told, _parameters(made), described, frames, hashlib.sha256(padded).hexdigest()])
     return str(generate_uid(entropy_srcs=[text]))
 
 

@@ -32,7 +32,7 @@ ELSEWHERE = "Take --format nifti, csv or json, which need no DICOM header."
 
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Rows", "Columns")
 _TYPE_2 = (*PATIENT[:2], *PATIENT[3:], *STUDY[1:])
-_TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
+_TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 
 
 def minimal_sources(datasets: Sequence[Any], name: str) -> list[Any]:

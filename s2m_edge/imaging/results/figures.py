@@ -116,14 +116,21 @@ def longest_line(
     """
     from scipy import ndimage
 
-    pieces, _ = ndimage.label(mask, structure=np.ones((3, 3)))  # type: ignore[misc]
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    corner = np.array([rows[0], columns[0]])
+    within = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if math.hypot(within.shape[0] * spacing[0], within.shape[1] * spacing[1]) <= above:
+        return None
+    pieces, _ = ndimage.label(within, structure=np.ones((3, 3)))  # type: ignore[misc]
     best: tuple[float, Point, Point] | None = None
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
         height, width = (part.stop - part.start for part in box)
         reach = math.hypot(height * spacing[0], width * spacing[1])
         if reach <= (above if best is None else best[0]):
             continue
-        ends = _outline(pieces[box] == number) + np.array([box[0].start, box[1].start])
+        ends = _outline(pieces[box] == number) + corner + np.array([box[0].start, box[1].start])
         length, first, second = _farthest(ends, np.asarray(spacing, dtype=np.float64))
         if length > (above if best is None else best[0]):
             best = length, first, second

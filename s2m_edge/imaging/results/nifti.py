@@ -14,6 +14,9 @@ from s2m_edge.imaging.results.subject import Subject
 from s2m_edge.imaging.volume import labels_on_grid
 from s2m_edge.imaging.written import nifti_description
 
+_LEVEL = 6
+"""Of gzip: masks are hardly larger than at its slowest."""
+
 SCANNER = 1
 """Code of an affine into the scanner's coordinates; 0 is one that says nothing."""
 
@@ -34,7 +37,7 @@ def nifti_bytes(subject: Subject) -> bytes:
     else:
         stored = np.ascontiguousarray(labels.transpose(2, 1, 0))
         content = labels_as_nifti(stored, study.grid, study.name, nifti_description(stored, subject.source))
-    return gzip.compress(content, mtime=0)
+    return gzip.compress(content, _LEVEL, mtime=0)
 
 
 def labels_as_nifti(stored: NDArray[np.uint8], grid: Grid, name: str = "the study", description: str = "") -> bytes:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from s2m_edge.imaging.classes import SegmentClass
 from s2m_edge.imaging.grid import Grid
 from s2m_edge.imaging.results.algorithm import Algorithm
+from s2m_edge.imaging.results.figures import ClassFigures, measure
 from s2m_edge.imaging.written import Source
 
 
@@ -74,9 +75,18 @@ class Subject:
         return self.study.identity
 
     @cached_property
+    def figures(self) -> tuple[ClassFigures, ...]:
+        """Areas, volumes and diameters of the classes, measured once."""
+        return measure(self.labels, self.study.grid, self.classes)
+
+    @property
+    def slices(self) -> tuple[int, ...]:
+        """The numbers of the slices, from 0: of a part of a study, as the whole study counts them."""
+        chosen = getattr(self.study, "chosen", None)
+        return tuple(range(len(self.labels)) if chosen is None else chosen)
+
+    @cached_property
     def source(self) -> Source:
         """What a mask says that it is of: the study, and which of its slices in which plane."""
-        grid = self.study.grid
-        ends = [] if grid.positions is None else [grid.positions[0].tolist(), grid.positions[-1].tolist()]
-        key = json.dumps([self.identity, self.study.plane, self.labels.shape, ends])
+        key = json.dumps([self.identity, self.study.plane, self.slices])
         return Source(self.study.name, hashlib.sha256(key.encode()).hexdigest())

@@ -46,6 +46,7 @@ COLUMNS = (
     "weights_sha256",
     "precision",
     "target",
+    "threshold",
     "source_sha256",
     "notice",
 )
@@ -53,7 +54,7 @@ SLICE, STUDY = "slice", "study"
 """Scopes of a row."""
 
 
-def csv_bytes(subject: Subject, figures: Sequence[ClassFigures]) -> bytes:
+def csv_bytes(subject: Subject) -> bytes:
     """A table as RFC 4180 has it, UTF-8: for every class a row of the study, then one of each slice.
 
     A figure that is not known is an empty cell. A text that a spreadsheet would take for a formula gets an apostrophe.
@@ -61,17 +62,17 @@ def csv_bytes(subject: Subject, figures: Sequence[ClassFigures]) -> bytes:
     text = io.StringIO(newline="")
     writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
     writer.writeheader()
-    for row in _rows(subject, figures):
+    for row in _rows(subject):
         writer.writerow({name: _cell(row.get(name)) for name in COLUMNS})
     return encoded(text.getvalue())
 
 
-def json_bytes(subject: Subject, figures: Sequence[ClassFigures]) -> bytes:
+def json_bytes(subject: Subject) -> bytes:
     """What schemas/results-1.json describes, UTF-8."""
-    return (json_text(results_values(subject, figures)) + "\n").encode()
+    return (json_text(results_values(subject)) + "\n").encode()
 
 
-def results_values(subject: Subject, figures: Sequence[ClassFigures]) -> dict[str, Any]:
+def results_values(subject: Subject) -> dict[str, Any]:
     """The values of the JSON file."""
     study, grid = subject.study, subject.study.grid
     return {
@@ -91,12 +92,15 @@ def results_values(subject: Subject, figures: Sequence[ClassFigures]) -> dict[st
             "slice_extents_mm": None if grid.extents is None else [_rounded(float(one)) for one in grid.extents],
             "remarks": [printable(remark) for remark in study.remarks],
         },
-        "algorithm": {name: printable(value) for name, value in vars(subject.algorithm).items()},
-        "classes": [_class_values(entry) for entry in figures],
+        "algorithm": {
+            name: printable(value) if isinstance(value, str) else value
+            for name, value in vars(subject.algorithm).items()
+        },
+        "classes": [_class_values(entry, subject.slices) for entry in subject.figures],
     }
 
 
-def _class_values(entry: ClassFigures) -> dict[str, Any]:
+def _class_values(entry: ClassFigures, numbers: Sequence[int]) -> dict[str, Any]:
     line = entry.diameter
     areas: Sequence[float | None] = entry.area_mm2 or [None] * len(entry.area_pixels)
     return {
@@ -106,10 +110,10 @@ def _class_values(entry: ClassFigures) -> dict[str, Any]:
         "volume_ml": _rounded(entry.volume_ml),
         "diameter": None
         if line is None
-        else {"mm": _rounded(line.mm), "slice": line.slice, "from": list(line.first), "to": list(line.second)},
+        else {"mm": _rounded(line.mm), "slice": numbers[line.slice], "from": list(line.first), "to": list(line.second)},
         "slices": [
-            {"slice": index, "area_pixels": pixels, "area_mm2": _rounded(area)}
-            for index, (pixels, area) in enumerate(zip(entry.area_pixels, areas, strict=True))
+            {"slice": number, "area_pixels": pixels, "area_mm2": _rounded(area)}
+            for number, pixels, area in zip(numbers, entry.area_pixels, areas, strict=True)
         ],
     }
 
@@ -124,8 +128,8 @@ def is_table_of(path: Path, subject: Subject) -> bool:
             rows = list(reader)
         found = {(row["source_sha256"], row["plane"], row["notice"]) for row in rows}
         slices = {row["slice"] for row in rows if row["scope"] == SLICE}
-        study = subject.study
-        return found == {(subject.identity, study.plane, NOTICE)} and len(slices) == len(subject.labels)
+        ours = {(subject.identity, subject.study.plane, NOTICE)}, {str(number) for number in subject.slices}
+        return (found, slices) == ours
     except Exception:  # whatever cannot be read is not ours
         return False
 
@@ -137,9 +141,9 @@ def is_json_of(path: Path, subject: Subject) -> bool:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         jsonschema.validate(values, results_schema())
-        study = values["study"]
-        ours = subject.identity, subject.study.plane, len(subject.labels), NOTICE
-        return (study["sha256"], study["plane"], study["slices"], values["notice"]) == ours
+        study, slices = values["study"], tuple(row["slice"] for row in values["classes"][0]["slices"])
+        ours = subject.identity, subject.study.plane, subject.slices, NOTICE
+        return (study["sha256"], study["plane"], slices, values["notice"]) == ours
     except Exception:  # whatever cannot be read is not ours
         return False
 
@@ -150,8 +154,8 @@ def results_schema() -> dict[str, Any]:
     return json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 
 
-def _rows(subject: Subject, figures: Sequence[ClassFigures]) -> list[dict[str, Any]]:
-    study, algorithm, extents = subject.study, subject.algorithm, subject.study.grid.extents
+def _rows(subject: Subject) -> list[dict[str, Any]]:
+    study, algorithm, extents, numbers = subject.study, subject.algorithm, subject.study.grid.extents, subject.slices
     same = {
         "study": study.name,
         "kind": study.kind,
@@ -162,15 +166,16 @@ def _rows(subject: Subject, figures: Sequence[ClassFigures]) -> list[dict[str, A
         "weights_sha256": algorithm.weights_sha256,
         "precision": algorithm.precision,
         "target": algorithm.target,
+        "threshold": algorithm.threshold,
         "source_sha256": subject.identity,
         "notice": NOTICE,
     }
     rows: list[dict[str, Any]] = []
-    for entry in figures:
+    for entry in subject.figures:
         named = {**same, "class": entry.name, "label": entry.label}
         whole = {"scope": STUDY, "area_pixels": entry.pixels, "volume_ml": entry.volume_ml}
         if entry.diameter is not None:
-            whole |= {"diameter_mm": entry.diameter.mm, "diameter_slice": entry.diameter.slice}
+            whole |= {"diameter_mm": entry.diameter.mm, "diameter_slice": numbers[entry.diameter.slice]}
             for end, point in (("from", entry.diameter.first), ("to", entry.diameter.second)):
                 whole |= {f"diameter_{end}_row_pixels": point[0], f"diameter_{end}_column_pixels": point[1]}
         rows.append({**named, **whole})
@@ -179,7 +184,7 @@ def _rows(subject: Subject, figures: Sequence[ClassFigures]) -> list[dict[str, A
                 {
                     **named,
                     "scope": SLICE,
-                    "slice": index,
+                    "slice": numbers[index],
                     "area_pixels": pixels,
                     "area_mm2": None if entry.area_mm2 is None else entry.area_mm2[index],
                     "slice_extent_mm": None if extents is None else float(extents[index]),

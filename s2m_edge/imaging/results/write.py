@@ -18,7 +18,6 @@ from s2m_edge.imaging.classes import SegmentClass
 from s2m_edge.imaging.results.algorithm import Algorithm
 from s2m_edge.imaging.results.codes import Codes, require_codes
 from s2m_edge.imaging.results.dicom_seg import dicom_seg_bytes, is_segmentation_of, require_highdicom
-from s2m_edge.imaging.results.figures import ClassFigures, measure
 from s2m_edge.imaging.results.nifti import nifti_bytes, require_even
 from s2m_edge.imaging.results.subject import Study, Subject
 from s2m_edge.imaging.results.tables import csv_bytes, is_json_of, is_table_of, json_bytes
@@ -44,22 +43,20 @@ class Format:
 def _seg(subject: Subject, codes: Codes) -> bytes:
     study = subject.study
     stored = study.labels_in_file_order(subject.labels)
-    return dicom_seg_bytes(stored, study.datasets, subject.classes, codes, subject.algorithm, study.name)
+    return dicom_seg_bytes(
+        stored, study.datasets, subject.classes, codes, subject.algorithm, study.name, subject.slices
+    )
 
 
 def _is_seg_of(path: Path, subject: Subject) -> bool:
-    return is_segmentation_of(path, {str(entry.SOPInstanceUID) for entry in subject.study.datasets})
-
-
-def _figures(subject: Subject) -> tuple[ClassFigures, ...]:
-    return measure(subject.labels, subject.study.grid, subject.classes)
+    return is_segmentation_of(path, {str(entry.SOPInstanceUID) for entry in subject.study.datasets}, subject.slices)
 
 
 FORMATS: dict[str, Format] = {
     "dicom-seg": Format("-seg.dcm", _seg, _is_seg_of),
     "nifti": Format("-mask.nii.gz", lambda subject, _: nifti_bytes(subject), lambda at, of: is_of(at, of.source)),
-    "csv": Format("-results.csv", lambda subject, _: csv_bytes(subject, _figures(subject)), is_table_of),
-    "json": Format("-results.json", lambda subject, _: json_bytes(subject, _figures(subject)), is_json_of),
+    "csv": Format("-results.csv", lambda subject, _: csv_bytes(subject), is_table_of),
+    "json": Format("-results.json", lambda subject, _: json_bytes(subject), is_json_of),
 }
 """By the name that --format takes."""
 
