@@ -28,6 +28,7 @@ from pydicom.uid import UID, generate_uid
 from command_line import heed_interrupts
 from dicom_files import dicom
 from pages import ROOT
+from s2m_edge.apps.server.sending import leave_answers_alone
 
 DEADLINE = 180.0
 
@@ -92,6 +93,7 @@ def send(port: int, instances: Sequence[Dataset], **options: Any) -> list[int | 
     """The status of each instance, None where there was no answer."""
     association = associate(port, instances, **options)
     assert association.is_established
+    leave_answers_alone(association)
     found: list[int | None] = []
     try:
         for each in instances:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from s2m_edge.apps.server.ledger import Entry, Ledger
 from s2m_edge.apps.server.results import read_record
@@ -42,6 +43,7 @@ def send_files(files: Sequence[Path], destination: Destination, ae_title: str, t
         refused = association.is_rejected
         reason = "it refused the association" if refused else "nobody answers there"
         raise OutputError(f"{destination} cannot be reached ({reason})")
+    leave_answers_alone(association)
     try:
         for path, each in data:
             try:
@@ -55,6 +57,16 @@ def send_files(files: Sequence[Path], destination: Destination, ae_title: str, t
     finally:
         if association.is_established:
             association.release()
+
+
+def leave_answers_alone(association: Any) -> None:
+    """Keep an association's own thread from taking the answer that `send_c_store` waits for.
+
+    pynetdicom 3.0 pauses that thread by a flag which it may have read just before; on a busy machine the answer is then
+    lost, and the sender waits for nothing. A sender serves no requests, so that its thread has nothing to take.
+    """
+    take = association.dimse.get_msg
+    association.dimse.get_msg = lambda block=False: take(block=True) if block else (None, None)
 
 
 class Sender(threading.Thread):
