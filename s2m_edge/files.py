@@ -144,7 +144,7 @@ def publish_folder(stage: Path, final: Path, kind: FolderKind) -> None:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             require_replaceable(final, kind)  # another process was first
-    _to_disk(stage)  # or a power cut could leave empty files in place of good ones
+    to_disk(stage)  # or a power cut could leave empty files in place of good ones
     if exchange(stage, final):
         return
     with private_folder(final, "old") as private:
@@ -191,14 +191,28 @@ def _as_umask_says(folder: Path) -> None:
                 path.chmod(wanted)
 
 
-def _to_disk(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
+def to_disk(folder: Path) -> None:
+    """Wait until all that is in a folder is on the disk, names too."""
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            names_to_disk(path)
+        elif path.is_file() and not path.is_symlink():
             handle = os.open(path, os.O_RDWR)
             try:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def names_to_disk(folder: Path) -> None:
+    """Wait until a folder's own entries are on the disk, what was renamed in it, where the system lets one."""
+    with suppress(PermissionError):  # Windows opens no folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # nor does every network drive flush one
+                os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _staging_error(error: OSError, final: Path, kind: FolderKind) -> S2MEdgeError:

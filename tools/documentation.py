@@ -26,7 +26,7 @@ OUTSIDE = {
     "s2m_edge/assets/samples/ATTRIBUTION.md": "samples.md",
     **{
         f"apps/{name}/README.md": f"apps/{name}.md"
-        for name in ("web", "desktop", "runner", "ios", "android", "vectors")
+        for name in ("web", "desktop", "server", "runner", "ios", "android", "vectors")
     },
 }
 

@@ -27,6 +27,7 @@ from s2m_edge.cli import (
     quantize,
     reference,
     sensitivity,
+    serve,
     spec,
     targets,
     train,
@@ -79,6 +80,7 @@ app.command("parity", rich_help_panel=DEPLOYMENT)(parity.parity)
 app.command("predict", rich_help_panel=DEPLOYMENT)(predict.predict)
 app.command("benchmark", rich_help_panel=DEPLOYMENT)(benchmark.benchmark)
 app.add_typer(spec.app, name="spec", rich_help_panel=DEPLOYMENT)
+app.command("serve", rich_help_panel=DEPLOYMENT)(serve.serve)
 app.add_typer(demo.app, name="demo", rich_help_panel=DEPLOYMENT)
 app.command("targets", rich_help_panel=LOOKING)(targets.targets)
 app.command("info", rich_help_panel=LOOKING)(info.info)

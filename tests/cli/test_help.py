@@ -24,7 +24,7 @@ from s2m_edge.train.data.presets import PRESETS
 from s2m_edge.train.recipe import recipe_names
 
 PROGRAM = typer.main.get_command(app)
-PRINTS_NO_RESULT = {"demo web", "demo desktop"}
+PRINTS_NO_RESULT = {"demo web", "demo desktop", "serve"}
 """They run until they are ended."""
 
 
