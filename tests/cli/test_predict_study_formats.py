@@ -96,6 +96,7 @@ def test_a_nifti_mask_lies_on_its_volumes_voxels_in_every_plane(run, bundle: Pat
     assert run("predict", bundle, tmp_path / "x.nii.gz", "--format", "nifti", "--plane", plane, "--out", out)[0] == 0
     mask: Any = nibabel.load(out / "x-mask.nii.gz")  # type: ignore[attr-defined]
     labels = np.asarray(mask.dataobj) > 0
+    assert image.affine is not None
     assert np.array_equal(mask.affine, image.affine)
     both = (labels & (body > 0)).sum()
     assert 2 * both / (labels.sum() + (body > 0).sum()) > 0.8, "the network's size blurs the edge"
