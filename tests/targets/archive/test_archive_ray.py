@@ -48,6 +48,8 @@ def test_two_actors_give_what_two_processes_give_byte_for_byte(
         timeout=400,
         check=False,
     )
+    if "error: Ray cannot be started" in done.stderr:
+        pytest.skip(f"this machine lets Ray start no cluster: {done.stderr.strip().splitlines()[-1]}")
     assert done.returncode == 2, done.stderr
     found = json.loads(done.stdout)
     for name in ("items", "done", "skipped", "failed", "failures"):
