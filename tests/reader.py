@@ -11,10 +11,12 @@ import sys
 from inspect import getsource
 from pathlib import Path
 
+import nibabel
+import numpy as np
 from PIL import Image
 from safetensors.torch import save_file
 
-from dicom_files import write_dicom
+from dicom_files import write_dicom, write_series
 from networks import PlainUNet, plain_u_net
 from s2m_edge.imaging.read import read_image
 from s2m_edge.samples import sample_images, sample_mask
@@ -73,6 +75,10 @@ def write_readers_files(folder: Path) -> None:
     write_image_folder(folder / "DATA", labelled_parts(folder / "parts"))
     name_patients(folder / "DATA" / "split.csv")
     (folder / "studies.csv").write_text("path\n" + "".join(f"my/images/{path.name}\n" for path in pictures[:2]))
+    grey = read_image(pictures[1])[:96, :128, 0]
+    write_series(folder / "SERIES_FOLDER", np.stack([grey] * 3))
+    volume = nibabel.Nifti1Image(np.repeat(grey.T[:, :, None], 40, axis=2), np.diag([0.7, 0.7, 3.0, 1.0]))  # type: ignore[attr-defined]
+    nibabel.save(volume, folder / "ct.nii.gz")  # type: ignore[attr-defined]
     (folder / "my_networks.py").write_text(NETWORKS)
     save_file(plain_u_net(HEIGHT, WIDTH)[0].state_dict(), folder / "unet.safetensors")
 
