@@ -26,7 +26,7 @@ NOT_RUN = {
     r"^s2m-edge train": "trains for hours; tests/train",
     r"^s2m-edge (quantize|sensitivity|gate)": "measures for minutes; tests/quantize, tests/targets/measure",
     r"^s2m-edge benchmark": "takes minutes; tests/targets/measure/benchmark",
-    r"^s2m-edge demo": "starts an app; tests/apps",
+    r"^s2m-edge (demo|serve)": "starts an app; tests/apps",
     r"^s2m-edge export (?!.*(-t|--target) (onnx|openvino)( |$))": "lowers to slow targets; tests/targets",
     r"basic-unet": "a large network of that page's own; tests/targets/test_any_network.py",
     r"--spectral custom": "builds a native kernel; tests/targets",
