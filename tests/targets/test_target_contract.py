@@ -39,6 +39,13 @@ CASES = [
 ]
 
 
+def computes_bfloat16() -> bool:
+    """Whether OpenVINO's CPU plugin does on this processor, with instructions or by emulation: with AVX-512."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 @pytest.mark.parametrize(("target", "precision", "spectral"), CASES)
 def test_an_exported_bundle_is_complete_and_keeps_its_gate(exported, target, precision, spectral):
     result = exported(target, precision, spectral)
@@ -56,8 +63,9 @@ def test_an_exported_bundle_is_complete_and_keeps_its_gate(exported, target, pre
     assert report["breaches"] == []
     assert (report["image_count"], report["images_given"]) == (len(target.take_for_gate(range(4))), 4)
     needs = next(lowering.needs for lowering in target.lowerings if lowering.name == spectral)
-    assert report["verdict"] in ({"converted, not executed"} if needs else {"executed", "artifact parity"})
-    assert bool(report["remark"]) == bool(needs), "figures that are not the artifact's own have to say so"
+    executed = not needs and (precision != "bfloat16" or computes_bfloat16())
+    assert report["verdict"] in ({"executed", "artifact parity"} if executed else {"converted, not executed"})
+    assert bool(report["remark"]) != executed, "figures that are not the artifact's own have to say so"
     assert report["hashes"]["weights"] == bundle.contract.weights_sha256
     assert report["tools"]["torch"]
     artifact = bundle.contract.values["artifact"]["file"].split(".")[0]
