@@ -20,13 +20,17 @@ from torch.autograd.function import once_differentiable
 from s2m_edge.errors import TrainingError
 from s2m_edge.train.kernels.native import call, is_enabled
 
+SMALLEST = 2**19
+"""Values of a map below which PyTorch's two operations take less time: the calls count there, not the passes."""
+
 
 class FastNorms:
     """Within it, every BatchNorm of a network with an ELU right behind it in an `nn.Sequential` runs with it as one.
 
     A network's layers, state and exports do not know of it. Norms and ELUs that somebody listens to (hooks), other
     kinds of norms (synchronised ones) and other ELUs than that of alpha 1 are left alone; so is everything where the
-    kernel is not enabled, in evaluation, without gradients, and in other types than float32 and bfloat16.
+    kernel is not enabled, in evaluation, without gradients, in other types than float32 and bfloat16, and on maps of
+    less than `SMALLEST` values.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -58,7 +62,7 @@ def norms_with_elu(network: nn.Module) -> Iterator[tuple[nn.BatchNorm2d, nn.ELU]
 
 
 def _norm_elu(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    found = batch_norm_elu(norm, x)
+    found = batch_norm_elu(norm, x) if x.numel() >= SMALLEST else None
     if found is None:
         return type(norm).forward(norm, x)
     found._s2m_edge_elu_done = True  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from fuzzing import OTHER_VECTORS, SANITIZERS, find_wrong_shapes
 from s2m_edge.native import find_cmake, find_compiler
-from s2m_edge.train.kernels import FastNorms, batch_norm_elu, enable, training_kernels
+from s2m_edge.train.kernels import FastNorms, batch_norm_elu, enable, norms, training_kernels
 from s2m_edge.train.kernels.native import SWITCH, kernel_library
 from s2m_edge.train.kernels.norms import norms_with_elu
 from support import lively_network
@@ -27,7 +27,8 @@ SHAPES = [(2, 24, 32, 32), (2, 17, 3, 9), (1, 33, 8, 2), (3, 5, 1, 20), (4, 96, 
 
 
 @pytest.fixture(autouse=True)
-def enabled():
+def enabled(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(norms, "SMALLEST", 0)  # tests have small maps
     if find_compiler() is not None and find_cmake() is not None:
         enable()
 
@@ -159,6 +160,16 @@ def test_pytorchs_own_runs_where_the_kernel_does_not_apply(case: str, monkeypatc
             return
         found = block(x)
     assert torch.equal(found, expected(x))
+
+
+@needs_compiler
+@pytest.mark.parametrize(("smallest", "ours"), [(16 * 4 * 36, True), (16 * 4 * 36 + 1, False)])
+def test_small_maps_are_left_to_pytorch(smallest: int, ours: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(norms, "SMALLEST", smallest)
+    block = nn.Sequential(a_norm(4), nn.ELU())
+    with FastNorms(block):
+        found = block(torch.randn(16, 4, 6, 6))
+    assert ("NormElu" in type(found.grad_fn).__name__) == ours
 
 
 @needs_compiler
