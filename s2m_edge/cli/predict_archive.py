@@ -138,7 +138,7 @@ def _print(totals: Totals, out: Path) -> None:
 
     pace = f", {totals.done / totals.seconds:.2f} pictures/s" if totals.done and totals.seconds else ""
     console.output.print(
-        f"{totals.items} pictures: {totals.done} done, {totals.skipped} skipped (done before), {totals.failed} failed; "
+        f"{totals.items} {'picture' if totals.items == 1 else 'pictures'}: {totals.done} done, {totals.skipped} skipped (done before), {totals.failed} failed; "
         f"{totals.seconds:.1f} s{pace}"
     )
     if totals.unusual:

@@ -27,9 +27,13 @@ from s2m_edge.targets.measure.parity.gates import GATES
 pytestmark = pytest.mark.slow
 
 
-def save_masks(run_node, chromium: str, bundles: list[Bundle], pictures: list[Path], out: Path) -> None:
+def save_masks(
+    run_node, chromium: str, bundles: list[Bundle], pictures: list[Path], out: Path, run_on: str = "auto"
+) -> None:
     run_node(
         "test/e2e/masks.js",
+        timeout=600,
+        S2M_EDGE_RUN_ON=run_on,
         S2M_EDGE_CHROMIUM=chromium,
         S2M_EDGE_BUNDLES=json.dumps([str(bundle.folder) for bundle in bundles]),
         S2M_EDGE_PICTURES=json.dumps([str(path) for path in pictures]),
@@ -134,3 +138,18 @@ def test_masks_of_rectangular_networks_that_are_not_s2m_net_equal_the_reference(
         assert bundle.contract.preprocessing == network.spec.preprocessing
         for picture in pictures:
             assert_parity(bundle, network.network, picture, tmp_path)
+
+
+def test_masks_of_webgpu_equal_the_reference(
+    run_node, dist: Path, chromium: str, small_bundles: dict[str, Path], small_checkpoint: Path, tmp_path: Path
+):
+    """On Chromium's adapter that computes on the processor, which the page takes where WebGPU is asked for by name."""
+    bundles = [open_bundle(small_bundles[precision]) for precision in ("float32", "float16")]
+    pictures = sample_images("polyp")[:1]
+    save_masks(run_node, chromium, bundles, pictures, tmp_path, run_on="webgpu")
+    model = load_model(small_checkpoint)
+    for bundle in bundles:
+        assert_parity(bundle, model, pictures[0], tmp_path)
+        figures = json.loads((tmp_path / bundle.folder.name / f"{pictures[0].stem}.json").read_text(encoding="utf-8"))
+        print(figures["device"], figures["self_test"])
+        assert figures["device"]["execution_provider"] == "webgpu"

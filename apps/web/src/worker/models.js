@@ -6,7 +6,7 @@ import { within } from '../core/deadline.js';
 import { AppError, messageOf } from '../core/errors.js';
 import { normalise } from '../core/imaging.js';
 import { compare, selfTestBreaches } from '../core/parity.js';
-import { createSession, hasWebGpu, loadRuntime } from './runtime.js';
+import { createSession, loadRuntime, webGpuAdapter } from './runtime.js';
 
 /**
  * @typedef {import('./runtime.js').Provider} Provider
@@ -23,8 +23,11 @@ import { createSession, hasWebGpu, loadRuntime } from './runtime.js';
  * @typedef {(step: string, done: number, total: number) => void} Notify
  */
 
-/** Longest time for WebGPU to load, compile its shaders and pass the self-test; a driver may hang instead of failing. */
-const WEBGPU_PATIENCE = 60_000;
+/**
+ * Longest time for WebGPU to load, compile its shaders and pass the self-test; a driver may hang instead of failing. Who
+ * chose WebGPU by name waits longer than who left the choice to the page.
+ */
+const WEBGPU_PATIENCE = { auto: 60_000, webgpu: 600_000 };
 
 /**
  * Open a bundle and run its golden inputs. WebGPU that fails to load, does not answer, or answers otherwise than the
@@ -38,11 +41,12 @@ const WEBGPU_PATIENCE = 60_000;
 export async function openModel(source, wanted, place, notify) {
   /** @type {string[]} */
   const notes = [];
-  const gpu = wanted !== 'wasm' && (await hasWebGpu());
+  const adapter = wanted === 'wasm' ? 'none' : await webGpuAdapter();
+  const gpu = adapter === 'hardware' || (adapter === 'software' && wanted === 'webgpu');
   loadRuntime(gpu ? 'webgpu' : 'wasm', place).catch(() => {}); // beside the bundle; who needs it hears what went wrong
   const bundle = await openBundle(source);
   if (wanted === 'webgpu' && !gpu) notes.push('This browser gives no WebGPU adapter; WebAssembly is used.');
-  if (gpu) {
+  if (gpu && wanted !== 'wasm') {
     let waiting = true;
     try {
       /** @type {Notify} */
@@ -50,8 +54,11 @@ export async function openModel(source, wanted, place, notify) {
         if (waiting) notify(...progress);
       };
       const attempt = tryProvider(bundle, 'webgpu', place, heard);
-      const model = await within(attempt, WEBGPU_PATIENCE, (late) => late.session.release());
-      if (model.selfTest.passed) return model;
+      const model = await within(attempt, WEBGPU_PATIENCE[wanted], (late) => late.session.release());
+      if (model.selfTest.passed) {
+        if (adapter === 'software') model.selfTest.notes.push('The WebGPU adapter is made of software: WebAssembly is faster here.');
+        return model;
+      }
       notes.push(`WebGPU answers otherwise than the reference (${model.selfTest.breaches[0]}); WebAssembly is used.`);
       await model.session.release();
     } catch (error) {

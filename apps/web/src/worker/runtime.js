@@ -44,16 +44,17 @@ function filesOf(provider) {
 const loaded = new Map();
 
 /**
- * @returns {Promise<boolean>} whether this browser has a graphics adapter for WebGPU; one made of software does not
- *   count: it is far slower than WebAssembly
+ * @returns {Promise<'hardware' | 'software' | 'none'>} the graphics adapter that this browser has for WebGPU; one made of
+ *   software is far slower than WebAssembly
  */
-export async function hasWebGpu() {
+export async function webGpuAdapter() {
   const gpu = /** @type {any} */ (navigator).gpu;
   try {
     const adapter = gpu ? await within(gpu.requestAdapter(), ADAPTER_PATIENCE) : null;
-    return Boolean(adapter) && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
+    if (!adapter) return 'none';
+    return (adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter) ? 'software' : 'hardware';
   } catch {
-    return false;
+    return 'none';
   }
 }
 

@@ -14,9 +14,11 @@ export const DESKTOP = { viewport: { width: 1280, height: 860 } };
 export const SAMPLES = fileURLToPath(new URL('../../../../s2m_edge/assets/samples/images/', import.meta.url));
 export const WAIT = 120_000;
 
+/** Chromium's own adapter for WebGPU, which computes on the processor. */
+export const SOFTWARE_WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'];
+
 const FLAGS = [
   '--no-sandbox',
-  '--disable-gpu',
   '--disable-quic',
   '--no-first-run',
   '--disable-background-networking',
@@ -71,7 +73,7 @@ export async function startBrowser(options, flags = ['--use-fake-ui-for-media-st
   const profile = mkdtempSync(path.join(tmpdir(), 's2m-edge-chromium-'));
   const window_ = await chromium.launchPersistentContext(profile, {
     executablePath: given('S2M_EDGE_CHROMIUM'),
-    args: [...FLAGS, ...flags],
+    args: [...FLAGS, ...(flags === SOFTWARE_WEBGPU ? [] : ['--disable-gpu']), ...flags],
     acceptDownloads: true,
     ...options,
   });

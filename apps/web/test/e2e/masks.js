@@ -2,25 +2,31 @@
  * Not a test: segments pictures with every model that the server offers, through the page as a person would, and saves
  * what the page saves. tests/apps/web compares it with the Python reference.
  *
- * S2M_EDGE_PICTURES: JSON list of files; S2M_EDGE_OUT: folder for NAME-mask.png and NAME.json, one folder per model.
+ * S2M_EDGE_PICTURES: JSON list of files; S2M_EDGE_OUT: folder for NAME-mask.png and NAME.json, one folder per model;
+ * S2M_EDGE_RUN_ON: what "Run on" is set to, "auto" without it.
  */
 
 import { copyFileSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 
-import { DESKTOP, downloaded, given, openPage, segment, startBrowser, startServer, waitForBadge } from './harness.js';
+import {
+  DESKTOP, downloaded, given, openPage, segment, SOFTWARE_WEBGPU, startBrowser, startServer, waitForBadge,
+} from './harness.js';
 
 const pictures = JSON.parse(given('S2M_EDGE_PICTURES'));
 const out = given('S2M_EDGE_OUT');
 const server = await startServer(JSON.parse(given('S2M_EDGE_BUNDLES')));
-const browser = await startBrowser(DESKTOP);
+const runOn = process.env.S2M_EDGE_RUN_ON ?? 'auto';
+const browser = await startBrowser(DESKTOP, runOn === 'webgpu' ? SOFTWARE_WEBGPU : []);
 try {
   const { page } = await openPage(browser.window, server.url);
+  if (runOn === 'webgpu') page.setDefaultTimeout(600_000); // shaders are compiled and run in software
   const models = await page.locator('#model').evaluate(async (select) => {
     const list = /** @type {HTMLSelectElement} */ (select);
     while (list.options.length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
     return [...list.options].map(({ value }) => value);
   });
+  await page.locator('#provider').selectOption(runOn);
   for (const model of models) {
     await page.locator('#model').selectOption(model);
     await waitForBadge(page, 'passed');
