@@ -44,13 +44,13 @@ def remarks(recwarn: pytest.WarningsRecorder) -> list[str]:
     return [str(entry.message) for entry in recwarn if "os.fork() was called" not in str(entry.message)]
 
 
-def lively_network(size: int = 96, classes: int = 1, in_channels: int = 3, seed: int = 0) -> S2MNet:
+def lively_network(size: int = 96, classes: int = 1, in_channels: int = 3, seed: int = 0, **layout: object) -> S2MNet:
     """A random network, eval mode: filters without symmetry, disturbed statistics, logits centred and of unit spread.
 
     A plainly initialised network answers almost the same everywhere, and would hide any mistake of a lowering.
     """
     generator = torch.Generator().manual_seed(seed)
-    model = S2MNet(S2MNetConfig.preset("paper", size=size, classes=classes, in_channels=in_channels)).eval()
+    model = S2MNet(S2MNetConfig.preset("paper", size=size, classes=classes, in_channels=in_channels, **layout)).eval()
 
     def normal(tensor: torch.Tensor, mean: float, deviation: float) -> None:
         tensor.copy_(mean + deviation * torch.randn(tensor.shape, generator=generator))

@@ -43,7 +43,7 @@ def describe(fitted: NDArray[np.uint8]) -> NDArray[np.float64]:
     are wherever it is dark; luma's standard deviation, its share of black and of white; of colour pictures mean and
     standard deviation of the relative saturation, then of the saturation.
     """
-    thumbnail = resample(fitted.transpose(2, 0, 1).astype(np.float32), SIDE, SIDE).astype(np.float64) / 255.0
+    thumbnail = resample(fitted.transpose(2, 0, 1), SIDE, SIDE).astype(np.float64) / 255.0
     if len(thumbnail) == 3:
         red, green, blue = thumbnail
         luma = np.tensordot(LUMA.astype(np.float64), thumbnail, axes=1)

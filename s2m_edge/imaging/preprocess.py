@@ -62,11 +62,11 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 def fit_to_network(image: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Stretch an RGB picture H x W x 3 to height x width x channels, uint8 (rounded half up)."""
-    planes = image.transpose(2, 0, 1).astype(np.float32)
+    planes = image.transpose(2, 0, 1)
     if preprocessing.channels == 1:
-        planes = np.tensordot(LUMA, planes, axes=1)[None]
+        planes = np.tensordot(LUMA.astype(np.float64), planes, axes=1)[None]  # exact, in whatever order it is summed
     fitted = resample(planes, preprocessing.height, preprocessing.width)
-    rounded = np.floor(np.clip(fitted, 0.0, 255.0) + 0.5).astype(np.uint8)
+    rounded = np.floor(np.clip(fitted, 0.0, 255.0).astype(np.float64) + 0.5).astype(np.uint8)
     return np.ascontiguousarray(rounded.transpose(1, 2, 0))
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from s2m_edge.imaging.preprocess import (
+    LUMA,
     Preprocessing,
     fit_to_network,
     mask_from_probabilities,
     mask_in_original_size,
     normalise,
 )
+from s2m_edge.imaging.read import read_image
 from s2m_edge.imaging.resample import resample, resample_matrix
 
 
@@ -25,6 +29,19 @@ def test_the_resize_rule_is_antialiased_bilinear_with_half_pixel_centres(sizes):
     )[0].numpy()
     assert np.abs(resample(image, new_length, new_length) - expected).max() < 1e-6
     assert np.allclose(resample_matrix(length, new_length).sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [3, 1])
+def test_a_level_does_not_depend_on_how_a_processor_sums(polyp_images: list[Path], channels: int):
+    """Against sums of more digits than any processor's, which only a value within 1e-10 of a half could tell apart."""
+    image = read_image(polyp_images[3])[10:317, 60:161]
+    planes = image.astype(np.longdouble).transpose(2, 0, 1)
+    if channels == 1:
+        planes = np.tensordot(LUMA.astype(np.longdouble), planes, axes=1)[None]
+    across, down = (resample_matrix(*sizes).astype(np.longdouble) for sizes in ((101, 68), (307, 100)))
+    exact = np.einsum("ij,cjk,lk->cil", down, planes, across, optimize=True).astype(np.float32)
+    levels = np.floor(exact.astype(np.float64) + 0.5).transpose(1, 2, 0)
+    assert np.array_equal(fit_to_network(image, Preprocessing(100, 68, channels=channels)), levels)
 
 
 def test_a_picture_of_the_networks_size_is_taken_as_it_is():

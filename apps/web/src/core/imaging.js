@@ -51,16 +51,17 @@ export function resampleTaps(length, newLength) {
 }
 
 /**
- * Columns of one plane: height x width to height x newWidth, float32.
- * @param {Float32Array} plane
+ * Columns of one plane: height x width to height x newWidth. Sums are of doubles, rounded to float32 once, at the end:
+ * rounded in between, a pixel half-way between two levels would be one in this language and the other in the next.
+ * @param {Float32Array | Float64Array} plane
  * @param {number} height
  * @param {number} width
  * @param {Taps} taps
- * @returns {Float32Array}
+ * @returns {Float64Array}
  */
 function resampleColumns(plane, height, width, taps) {
   const newWidth = taps.weights.length;
-  const result = new Float32Array(height * newWidth);
+  const result = new Float64Array(height * newWidth);
   for (let column = 0; column < newWidth; column += 1) {
     const weights = taps.weights[column];
     const count = weights.length;
@@ -79,7 +80,7 @@ function resampleColumns(plane, height, width, taps) {
 
 /**
  * One row of a plane resampled along its height, into `result`, float32.
- * @param {Float32Array} plane
+ * @param {Float64Array} plane
  * @param {number} width
  * @param {Taps} taps
  * @param {number} row
@@ -119,15 +120,15 @@ export function resample(plane, height, width, newHeight, newWidth) {
 }
 
 /**
- * One channel of an RGBA picture as float32; with `channels` 1 its ITU-R BT.601 luma, not rounded.
+ * One channel of an RGBA picture; with `channels` 1 its ITU-R BT.601 luma, not rounded, which doubles hold exactly.
  * @param {Uint8Array | Uint8ClampedArray} rgba
  * @param {number} channel
  * @param {number} channels
- * @returns {Float32Array}
+ * @returns {Float32Array | Float64Array}
  */
 function planeOf(rgba, channel, channels) {
   const count = rgba.length / 4;
-  const plane = new Float32Array(count);
+  const plane = channels === 1 ? new Float64Array(count) : new Float32Array(count);
   for (let pixel = 0, at = 0; pixel < count; pixel += 1, at += 4) {
     plane[pixel] =
       channels === 1 ? LUMA[0] * rgba[at] + LUMA[1] * rgba[at + 1] + LUMA[2] * rgba[at + 2] : rgba[at + channel];
@@ -147,7 +148,9 @@ export function fitToNetwork(rgba, height, width, preprocessing) {
   const { height: newHeight, width: newWidth, channels } = preprocessing;
   const fitted = new Uint8Array(newHeight * newWidth * channels);
   if (height === newHeight && width === newWidth) {
-    for (let channel = 0; channel < channels; channel += 1) putRow(planeOf(rgba, channel, channels), fitted, channel, channels);
+    for (let channel = 0; channel < channels; channel += 1) {
+      putRow(Float32Array.from(planeOf(rgba, channel, channels)), fitted, channel, channels);
+    }
     return fitted;
   }
   const columns = resampleTaps(width, newWidth);

@@ -45,7 +45,7 @@ private let luma: (Float, Float, Float) = (0.299, 0.587, 0.114)
 extension Preprocessing {
     /// Stretch a picture to the network's size, rounded half up to 8 bits.
     public func fitToNetwork(_ picture: Picture) -> FittedPicture {
-        // One row of the picture at a time: as planes of floats a photograph of 12 megapixels would take 146 MB.
+        // One row of the picture at a time: as planes of doubles a photograph of 12 megapixels would take 293 MB.
         let narrowed = narrow(picture)
         let fitted = resampleRows(
             narrowed, planes: channels, height: picture.height, width: width, toHeight: height
@@ -55,7 +55,7 @@ extension Preprocessing {
             for channel in 0..<channels {
                 for place in 0..<area {
                     let value = min(max(fitted[channel * area + place], 0), 255)
-                    target[place * channels + channel] = UInt8(value + 0.5)
+                    target[place * channels + channel] = UInt8(Double(value) + 0.5)
                 }
             }
             count = area * channels
@@ -64,22 +64,22 @@ extension Preprocessing {
     }
 
     /// Channels x the picture's height x the network's width: the columns of a picture resized.
-    private func narrow(_ picture: Picture) -> [Float] {
+    private func narrow(_ picture: Picture) -> [Double] {
         let columns = ResampleAxis(from: picture.width, to: width)
         let (wide, high) = (picture.width, picture.height)
-        return [Float](unsafeUninitializedCapacity: channels * high * width) { narrowed, count in
+        return [Double](unsafeUninitializedCapacity: channels * high * width) { narrowed, count in
             picture.pixels.withUnsafeBufferPointer { pixels in
-                var row = [Float](repeating: 0, count: wide * channels)
+                var row = [Double](repeating: 0, count: wide * channels)
                 row.withUnsafeMutableBufferPointer { row in
                     for y in 0..<high {
                         loadRow(pixels, y: y, width: wide, into: row)
                         for channel in 0..<channels {
                             let into = (channel * high + y) * width
                             for target in 0..<width {
-                                var sum: Float = 0
+                                var sum = 0.0
                                 var place = channel * wide + columns.firstSource[target]
                                 for tap in columns.begin[target]..<columns.begin[target + 1] {
-                                    sum += columns.weights[tap] * row[place]
+                                    sum += Double(columns.weights[tap]) * row[place]
                                     place += 1
                                 }
                                 narrowed[into + target] = sum
@@ -92,22 +92,22 @@ extension Preprocessing {
         }
     }
 
-    /// One row as planes of floats, or as luma, unrounded.
+    /// One row as planes, or as luma, unrounded: doubles hold it exactly.
     private func loadRow(
-        _ pixels: UnsafeBufferPointer<UInt8>, y: Int, width: Int, into row: UnsafeMutableBufferPointer<Float>
+        _ pixels: UnsafeBufferPointer<UInt8>, y: Int, width: Int, into row: UnsafeMutableBufferPointer<Double>
     ) {
         var from = y * width * 3
         if channels == 1 {
             for x in 0..<width {
-                row[x] =
-                    luma.0 * Float(pixels[from]) + luma.1 * Float(pixels[from + 1]) + luma.2 * Float(pixels[from + 2])
+                let (red, green, blue) = (Double(pixels[from]), Double(pixels[from + 1]), Double(pixels[from + 2]))
+                row[x] = Double(luma.0) * red + Double(luma.1) * green + Double(luma.2) * blue
                 from += 3
             }
         } else {
             for x in 0..<width {
-                row[x] = Float(pixels[from])
-                row[width + x] = Float(pixels[from + 1])
-                row[2 * width + x] = Float(pixels[from + 2])
+                row[x] = Double(pixels[from])
+                row[width + x] = Double(pixels[from + 1])
+                row[2 * width + x] = Double(pixels[from + 2])
                 from += 3
             }
         }

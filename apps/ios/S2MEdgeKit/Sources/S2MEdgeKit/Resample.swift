@@ -37,22 +37,25 @@ struct ResampleAxis: Sendable {
     }
 }
 
-/// Resize planes x height x width to planes x newHeight x newWidth, float32, the columns first.
+/// Resize planes x height x width to planes x newHeight x newWidth, the columns first.
+///
+/// Sums are of doubles, rounded to float32 once, at the end: rounded in between, a pixel half-way between two levels would
+/// be one in this language and the other in the next.
 func resample(
     _ values: [Float], planes: Int, height: Int, width: Int, toHeight newHeight: Int, toWidth newWidth: Int
 ) -> [Float] {
     precondition(values.count == planes * height * width)
     if height == newHeight && width == newWidth { return values }
     let columns = ResampleAxis(from: width, to: newWidth)
-    let narrowed = [Float](unsafeUninitializedCapacity: planes * height * newWidth) { narrowed, count in
+    let narrowed = [Double](unsafeUninitializedCapacity: planes * height * newWidth) { narrowed, count in
         values.withUnsafeBufferPointer { source in
             columns.weights.withUnsafeBufferPointer { weights in
                 for row in 0..<(planes * height) {
                     for target in 0..<newWidth {
-                        var sum: Float = 0
+                        var sum = 0.0
                         var place = row * width + columns.firstSource[target]
                         for tap in columns.begin[target]..<columns.begin[target + 1] {
-                            sum += weights[tap] * source[place]
+                            sum += Double(weights[tap]) * Double(source[place])
                             place += 1
                         }
                         narrowed[row * newWidth + target] = sum
@@ -66,20 +69,22 @@ func resample(
 }
 
 /// Resize planes x height x width to planes x newHeight x width.
-func resampleRows(_ values: [Float], planes: Int, height: Int, width: Int, toHeight newHeight: Int) -> [Float] {
+func resampleRows(_ values: [Double], planes: Int, height: Int, width: Int, toHeight newHeight: Int) -> [Float] {
     let rows = ResampleAxis(from: height, to: newHeight)
+    var sums = [Double](repeating: 0, count: width)
     return [Float](unsafeUninitializedCapacity: planes * newHeight * width) { result, count in
-        result.initialize(repeating: 0)
         values.withUnsafeBufferPointer { source in
-            for plane in 0..<planes {
-                for target in 0..<newHeight {
-                    let into = (plane * newHeight + target) * width
-                    for (step, tap) in (rows.begin[target]..<rows.begin[target + 1]).enumerated() {
-                        let weight = rows.weights[tap]
-                        let from = (plane * height + rows.firstSource[target] + step) * width
-                        for column in 0..<width {
-                            result[into + column] += weight * source[from + column]
+            sums.withUnsafeMutableBufferPointer { sums in
+                for plane in 0..<planes {
+                    for target in 0..<newHeight {
+                        sums.update(repeating: 0)
+                        for (step, tap) in (rows.begin[target]..<rows.begin[target + 1]).enumerated() {
+                            let weight = Double(rows.weights[tap])
+                            let from = (plane * height + rows.firstSource[target] + step) * width
+                            for column in 0..<width { sums[column] += weight * source[from + column] }
                         }
+                        let into = (plane * newHeight + target) * width
+                        for column in 0..<width { result[into + column] = Float(sums[column]) }
                     }
                 }
             }

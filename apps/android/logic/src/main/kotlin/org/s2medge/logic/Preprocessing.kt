@@ -20,24 +20,24 @@ data class Preprocessing(
 ) {
     /** Stretch a picture to the network's size, rounded half up to 8 bits. */
     fun fitToNetwork(picture: Picture): FittedPicture {
-        // One row of the picture at a time: as planes of floats a photograph of 12 megapixels would take 146 MB.
+        // One row of the picture at a time: as planes of doubles a photograph of 12 megapixels would take 293 MB.
         val fitted = resampleRows(narrow(picture), channels, picture.height, width, height)
         val area = height * width
         val pixels = ByteArray(area * channels)
         for (channel in 0 until channels) {
             for (place in 0 until area) {
                 val value = fitted[channel * area + place].coerceIn(0f, 255f)
-                pixels[place * channels + channel] = (value + 0.5f).toInt().toByte()
+                pixels[place * channels + channel] = (value + 0.5).toInt().toByte()
             }
         }
         return FittedPicture(height, width, channels, pixels)
     }
 
     /** Channels x the picture's height x the network's width: the columns of a picture resized. */
-    private fun narrow(picture: Picture): FloatArray {
+    private fun narrow(picture: Picture): DoubleArray {
         val columns = ResampleAxis(picture.width, width)
-        val narrowed = FloatArray(channels * picture.height * width)
-        val row = FloatArray(picture.width * channels)
+        val narrowed = DoubleArray(channels * picture.height * width)
+        val row = DoubleArray(picture.width * channels)
         for (y in 0 until picture.height) {
             loadRow(picture, y, row)
             for (channel in 0 until channels) {
@@ -47,14 +47,14 @@ data class Preprocessing(
         return narrowed
     }
 
-    /** One row as planes of floats, or as luma, unrounded. */
-    private fun loadRow(picture: Picture, y: Int, row: FloatArray) {
+    /** One row as planes, or as luma, unrounded: doubles hold it exactly. */
+    private fun loadRow(picture: Picture, y: Int, row: DoubleArray) {
         val wide = picture.width
         for (x in 0 until wide) {
             val pixel = picture.pixels[y * wide + x]
-            val red = (pixel shr 16 and 255).toFloat()
-            val green = (pixel shr 8 and 255).toFloat()
-            val blue = (pixel and 255).toFloat()
+            val red = (pixel shr 16 and 255).toDouble()
+            val green = (pixel shr 8 and 255).toDouble()
+            val blue = (pixel and 255).toDouble()
             if (channels == 1) {
                 row[x] = LUMA_RED * red + LUMA_GREEN * green + LUMA_BLUE * blue
             } else {

@@ -39,17 +39,22 @@ internal class ResampleAxis(val length: Int, val newLength: Int) {
     }
 
     /** One row of [length] values at [from] to [newLength] values at [into]. */
-    fun apply(source: FloatArray, from: Int, target: FloatArray, into: Int) {
+    fun apply(source: DoubleArray, from: Int, target: DoubleArray, into: Int) {
         for (place in 0 until newLength) {
-            var sum = 0f
+            var sum = 0.0
             var next = from + firstSource[place]
-            for (tap in begin[place] until begin[place + 1]) sum += weights[tap] * source[next++]
+            for (tap in begin[place] until begin[place + 1]) sum += weights[tap].toDouble() * source[next++]
             target[into + place] = sum
         }
     }
 }
 
-/** Resize planes x height x width to planes x newHeight x newWidth, float32, the columns first. */
+/**
+ * Resize planes x height x width to planes x newHeight x newWidth, the columns first.
+ *
+ * Sums are of doubles, rounded to float32 once, at the end: rounded in between, a pixel half-way between two levels would
+ * be one in this language and the other in the next.
+ */
 internal fun resample(
     values: FloatArray,
     planes: Int,
@@ -61,24 +66,31 @@ internal fun resample(
     require(values.size == planes * height * width)
     if (height == newHeight && width == newWidth) return values
     val columns = ResampleAxis(width, newWidth)
-    val narrowed = FloatArray(planes * height * newWidth)
-    for (row in 0 until planes * height) columns.apply(values, row * width, narrowed, row * newWidth)
+    val row = DoubleArray(width)
+    val narrowed = DoubleArray(planes * height * newWidth)
+    for (index in 0 until planes * height) {
+        for (place in 0 until width) row[place] = values[index * width + place].toDouble()
+        columns.apply(row, 0, narrowed, index * newWidth)
+    }
     return resampleRows(narrowed, planes, height, newWidth, newHeight)
 }
 
 /** Resize planes x height x width to planes x newHeight x width. */
-internal fun resampleRows(values: FloatArray, planes: Int, height: Int, width: Int, newHeight: Int): FloatArray {
+internal fun resampleRows(values: DoubleArray, planes: Int, height: Int, width: Int, newHeight: Int): FloatArray {
     val rows = ResampleAxis(height, newHeight)
     val result = FloatArray(planes * newHeight * width)
+    val sums = DoubleArray(width)
     for (plane in 0 until planes) {
         for (target in 0 until newHeight) {
-            val into = (plane * newHeight + target) * width
+            sums.fill(0.0)
             var from = (plane * height + rows.firstSource[target]) * width
             for (tap in rows.begin[target] until rows.begin[target + 1]) {
-                val weight = rows.weights[tap]
-                for (column in 0 until width) result[into + column] += weight * values[from + column]
+                val weight = rows.weights[tap].toDouble()
+                for (column in 0 until width) sums[column] += weight * values[from + column]
                 from += width
             }
+            val into = (plane * newHeight + target) * width
+            for (column in 0 until width) result[into + column] = sums[column].toFloat()
         }
     }
     return result
