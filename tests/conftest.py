@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from command_line import Run, command_line
+from once import once
 from s2m_edge.checkpoint import load_model, save_checkpoint
 from s2m_edge.network.model import S2MNet
-from support import lively_network, network_preprocessing
+from support import decided, lively_network, network_preprocessing
 
 POLYPS = Path(__file__).parent / "data" / "polyps"
 
@@ -53,16 +54,8 @@ def polyp_images() -> list[Path]:
 
 @pytest.fixture(scope="session")
 def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint at 96 x 96 with random weights, for what does not depend on accuracy.
-
-    Its logits are moved away from the threshold, as a trained network's are: where every second pixel is undecided,
-    the rounding of half precision alone would flip more of them than any gate allows.
-    """
-    model = lively_network()
-    last = model.head[-1]
-    assert isinstance(last, torch.nn.Conv2d)
-    assert last.bias is not None
-    last.bias += 3.0
+    """A checkpoint at 96 x 96 with random weights, for what does not depend on accuracy."""
+    model = decided(lively_network())
     path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
     save_checkpoint(path, model, {"dataset": "none", "domain": "polyp", "class_names": ["polyp"]})
     return path
@@ -79,23 +72,30 @@ def small_quantized_checkpoint(
     small_checkpoint: Path, small_model: S2MNet, polyp_images: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The int8 checkpoint of `small_checkpoint`, calibrated on eight real pictures."""
-    from s2m_edge.checkpoint import read_header
-    from s2m_edge.imaging.preprocess import fit_to_network, normalise
-    from s2m_edge.imaging.read import read_image
-    from s2m_edge.network.fake_quantized import QuantizationConfig
-    from s2m_edge.quantize.images import CalibrationSet, LabelledImage
-    from s2m_edge.quantize.quantize import calibrated_network, save_calibrated
 
-    preprocessing = network_preprocessing(small_model)
-    images = []
-    for path in polyp_images[:8]:
-        picture = normalise(fit_to_network(read_image(path), preprocessing), preprocessing)[0]
-        images.append(LabelledImage(path.stem, torch.from_numpy(picture), torch.zeros(1, 96, 96, dtype=torch.uint8)))
-    calibration = CalibrationSet(tuple(images), {"count": len(images), "coverage": []})
-    network = calibrated_network(small_model, calibration, QuantizationConfig())
-    path = tmp_path_factory.mktemp("quantized") / "small-int8.safetensors"
-    save_calibrated(path, network, read_header(small_checkpoint), calibration, QuantizationConfig())
-    return path
+    def make(place: Path) -> Path:
+        from s2m_edge.checkpoint import read_header
+        from s2m_edge.imaging.preprocess import fit_to_network, normalise
+        from s2m_edge.imaging.read import read_image
+        from s2m_edge.network.fake_quantized import QuantizationConfig
+        from s2m_edge.quantize.images import CalibrationSet, LabelledImage
+        from s2m_edge.quantize.quantize import calibrated_network, save_calibrated
+
+        preprocessing = network_preprocessing(small_model)
+        images = []
+        for path in polyp_images[:8]:
+            picture = normalise(fit_to_network(read_image(path), preprocessing), preprocessing)[0]
+            images.append(
+                LabelledImage(path.stem, torch.from_numpy(picture), torch.zeros(1, 96, 96, dtype=torch.uint8))
+            )
+        calibration = CalibrationSet(tuple(images), {"count": len(images), "coverage": []})
+        network = calibrated_network(small_model, calibration, QuantizationConfig())
+        place.mkdir()
+        path = place / "small-int8.safetensors"
+        save_calibrated(path, network, read_header(small_checkpoint), calibration, QuantizationConfig())
+        return path
+
+    return once(tmp_path_factory, "quantized", make)
 
 
 @pytest.fixture

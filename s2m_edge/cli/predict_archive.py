@@ -137,8 +137,9 @@ def _print(totals: Totals, out: Path) -> None:
     from s2m_edge.targets.archive.tables import FAILURES_FILE, RESULTS_FILE
 
     pace = f", {totals.done / totals.seconds:.2f} pictures/s" if totals.done and totals.seconds else ""
+    counted = "1 picture" if totals.items == 1 else f"{totals.items} pictures"
     console.output.print(
-        f"{totals.items} {'picture' if totals.items == 1 else 'pictures'}: {totals.done} done, {totals.skipped} skipped (done before), {totals.failed} failed; "
+        f"{counted}: {totals.done} done, {totals.skipped} skipped (done before), {totals.failed} failed; "
         f"{totals.seconds:.1f} s{pace}"
     )
     if totals.unusual:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from foreign_network import foreign_network, foreign_spec
+from once import once
 from s2m_edge.deploy.activation import probabilities
 from s2m_edge.deploy.bundle import Bundle, open_bundle
 from s2m_edge.deploy.golden import reference_logits
@@ -56,9 +58,13 @@ def export_foreign(tmp_path_factory: pytest.TempPathFactory) -> ExportForeign:
     """Exports a network for a target in float32, its parity gate included."""
 
     def export(foreign: Foreign, target: str) -> Bundle:
-        out = tmp_path_factory.mktemp("foreign") / f"{foreign.spec.name}-{foreign.spec.outputs}-{target}"
         images = sample_images("polyp" if foreign.spec.channels == 3 else "cardiac")
-        export_bundle(find_target(target), foreign.network, foreign.spec, images=images, out=out)
-        return open_bundle(out)
+
+        def make(place: Path) -> Path:
+            export_bundle(find_target(target), foreign.network, foreign.spec, images=images, out=place)
+            return place
+
+        name = f"foreign/{foreign.spec.name}-{foreign.spec.outputs}-{target}"
+        return open_bundle(once(tmp_path_factory, name, make))
 
     return export

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from once import once
 from s2m_edge.checkpoint import load_model, network_spec, read_header
 from s2m_edge.network.model import S2MNet
 from s2m_edge.targets.export import ExportResult, export_bundle
@@ -26,23 +27,26 @@ def small_models(small_checkpoints: dict[bool, Path]) -> dict[bool, S2MNet]:
 
 @pytest.fixture(scope="session")
 def exported(small_models, small_checkpoints, polyp_images: list[Path], tmp_path_factory: pytest.TempPathFactory):
-    """Export a case once and keep it for the session."""
-    folder = tmp_path_factory.mktemp("bundles")
+    """Export a case once, whichever tests ask for it."""
     made: dict[str, ExportResult] = {}
 
     def get(target: Target, precision: str, spectral: str) -> ExportResult:
         key = f"{target.name}-{precision}-{spectral}"
         if key not in made:
             quantized = precision == "int8"
-            made[key] = export_bundle(
-                target,
-                small_models[quantized],
-                network_spec(read_header(small_checkpoints[quantized])),
-                precision=precision,  # type: ignore[arg-type]
-                spectral=spectral,  # type: ignore[arg-type]
-                images=polyp_images[:4],
-                out=folder / key,
-            )
+
+            def export(place: Path) -> ExportResult:
+                return export_bundle(
+                    target,
+                    small_models[quantized],
+                    network_spec(read_header(small_checkpoints[quantized])),
+                    precision=precision,  # type: ignore[arg-type]
+                    spectral=spectral,  # type: ignore[arg-type]
+                    images=polyp_images[:4],
+                    out=place,
+                )
+
+            made[key] = once(tmp_path_factory, f"bundles/{key}", export)
         return made[key]
 
     return get

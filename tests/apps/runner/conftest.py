@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from once import once
 from runner_support import Run, run_program
 from s2m_edge.checkpoint import network_spec, read_header
-from s2m_edge.deploy.precision import SPECTRAL_LOWERINGS
+from s2m_edge.deploy.precision import SPECTRAL_LOWERINGS, SpectralLowering
 from s2m_edge.native import build_library, find_cmake, find_compiler
 from s2m_edge.network.model import S2MNet
 from s2m_edge.samples import sample_images
@@ -17,14 +19,14 @@ from s2m_edge.targets.registry import find_target
 
 
 @pytest.fixture(scope="session")
-def native_program() -> Path:
+def native_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program, built for this machine."""
     pytest.importorskip("executorch")
     if find_compiler() is None or find_cmake() is None:
         pytest.skip("no C++ compiler or no CMake: the board's program cannot be built")
     from s2m_edge.apps.runner.build import console_runner
 
-    return build_library(console_runner())
+    return once(tmp_path_factory, "console-runner", lambda place: build_library(console_runner()))
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +41,8 @@ def board_bundles(
 ) -> dict[str, Path]:
     """A bundle at 96 x 96 for each lowering of the spectral filter, with one golden input (emulation is slow)."""
     pytest.importorskip("executorch")
-    folder = tmp_path_factory.mktemp("board-bundles")
-    for spectral in SPECTRAL_LOWERINGS:
+
+    def export(place: Path, spectral: SpectralLowering) -> Path:
         export_bundle(
             find_target("executorch"),
             small_model,
@@ -48,9 +50,14 @@ def board_bundles(
             precision="float32",
             spectral=spectral,
             images=sample_images("polyp")[:1],
-            out=folder / spectral,
+            out=place,
         )
-    return {spectral: folder / spectral for spectral in SPECTRAL_LOWERINGS}
+        return place
+
+    return {
+        spectral: once(tmp_path_factory, f"board-bundles/{spectral}", partial(export, spectral=spectral))
+        for spectral in SPECTRAL_LOWERINGS
+    }
 
 
 @pytest.fixture(scope="session")

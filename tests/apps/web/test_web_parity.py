@@ -23,7 +23,7 @@ from s2m_edge.imaging.read import read_image
 from s2m_edge.samples import sample_images
 from s2m_edge.targets.measure.parity.compare import dice_between
 from s2m_edge.targets.measure.parity.gates import GATES
-from support import lively_network
+from support import decided, lively_network
 
 pytestmark = pytest.mark.slow
 
@@ -144,7 +144,8 @@ def test_masks_of_rectangular_networks_that_are_not_s2m_net_equal_the_reference(
 def test_masks_of_webgpu_equal_the_reference(run_node, dist: Path, chromium: str, tmp_path: Path):
     """On Chromium's adapter that computes on the processor, which the page takes where WebGPU is asked for by name; it
     compiles and runs shaders so slowly that the network is a narrow one."""
-    network = lively_network(encoder_channels=(8, 8, 8, 8, 8), stem_channels=8, head_channels=(8, 8), expansion=2)
+    narrow = {"encoder_channels": (8,) * 5, "stem_channels": 8, "head_channels": (8, 8), "expansion": 2}
+    network = decided(lively_network(**narrow))
     checkpoint = tmp_path / "narrow.safetensors"
     save_checkpoint(checkpoint, network, {"dataset": "none", "domain": "polyp", "class_names": ["polyp"]})
     bundle = find_or_export_bundle("onnx", checkpoint, folder=tmp_path)
@@ -152,5 +153,4 @@ def test_masks_of_webgpu_equal_the_reference(run_node, dist: Path, chromium: str
     save_masks(run_node, chromium, [bundle], [picture], tmp_path, run_on="webgpu")
     assert_parity(bundle, network, picture, tmp_path)
     figures = json.loads((tmp_path / bundle.folder.name / f"{picture.stem}.json").read_text(encoding="utf-8"))
-    print(figures)
     assert figures["device"]["execution_provider"] == "webgpu"
