@@ -38,7 +38,7 @@ class FailuresAtOnce:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
-        if report.failed and reporter is not None:
+        if report.failed and isinstance(reporter, pytest.TerminalReporter):
             reporter.ensure_newline()
             reporter.write_line(f"{report.nodeid} ({report.when}) failed:")
             reporter.write_line(report.longreprtext)
