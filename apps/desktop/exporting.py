@@ -239,8 +239,8 @@ def _staged(private: Path, places: Sequence[Path], pictures: Sequence[Any], sour
     from s2m_edge.imaging.results.write import stage
 
     made = [(private / place.name, place) for place in places]
-    for (path, _), picture in zip(made, pictures, strict=True):
-        stage(path, marked_png(picture, source))
+    for (path, place), picture in zip(made, pictures, strict=True):
+        stage(path, marked_png(picture, source), sync=place.exists())  # where nothing is lost, thousands need no wait
     return made
 
 

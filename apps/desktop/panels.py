@@ -138,8 +138,10 @@ class QueuePanel(Panel):
         return document in self._items
 
     def clear_documents(self) -> None:
-        self._items.clear()
+        self.list.blockSignals(True)  # it would choose one after the other
         self.list.clear()
+        self.list.blockSignals(False)
+        self._items.clear()
 
     def set_state(self, document: Document, state: str, tip: str = "") -> None:
         """The second line of a document's entry."""

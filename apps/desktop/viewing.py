@@ -207,8 +207,8 @@ class ViewingWindow(QMainWindow):
         """Close everything."""
         for kind in ("show", "figures"):
             self.worker.cancel(kind)
-        self.current = None
         self.queue.clear_documents()
+        self.current = None
         self._forget_results()
         self.studies = Studies()
         self.slices.hide()

@@ -136,8 +136,10 @@ class MainWindow(ViewingWindow):
         elif job.kind == "export":
             exported: Exported = result
             self._step(self.batch.total)
-            end = f"export stopped after {exported.pictures}" if exported.stopped else ""
-            self._say([end or printable(f"exported {exported.pictures} to {exported.folder}"), *exported.remarks])
+            end = f"exported {exported.pictures} to {exported.folder}"
+            end = f"export stopped after {exported.pictures}" if exported.stopped else printable(end)
+            first, *others = exported.remarks or [""]
+            self._say([f"{end}. {first}" if first else end, *others])
         self._enable()
 
     def _failed(self, job: Job, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from s2m_edge.imaging.read import as_rgb
 
 DOUBLE = 200.0
 """Pixels to the right that make a window twice as wide."""
+SMALLEST = 1e-9
+"""Of a width: one of nothing could not be made wider again."""
 WHOLE = 400.0
 """Pixels upwards that move a window by its own width."""
 
@@ -35,12 +38,13 @@ class Window:
 
     @property
     def text(self) -> str:
-        """For people."""
-        return f"level {self.level:.4g}, width {self.width:.4g}"
+        """For people, in steps of a thousandth of the width or finer."""
+        digits = max(0, 3 - math.ceil(math.log10(self.width)))
+        return f"level {self.level:.{digits}f}, width {self.width:.{digits}f}"
 
     def moved(self, right: float, up: float) -> Window:
         """The window after the pointer was dragged by so many pixels: to the right wider, upwards a higher level."""
-        width = min(self.width * 2.0 ** (right / DOUBLE), LARGEST)
+        width = float(np.clip(self.width * 2.0 ** (right / DOUBLE), SMALLEST, LARGEST))
         level = float(np.clip(self.level + self.width * up / WHOLE, -LARGEST, LARGEST))
         return Window(level - width / 2, level + width / 2, self.inverse)
 

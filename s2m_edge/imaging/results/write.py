@@ -195,16 +195,20 @@ def _files_of(study: Study) -> set[str]:
     return {os.path.realpath(path) for path in named if isinstance(path, str | os.PathLike)}
 
 
-def stage(path: Path, content: bytes) -> None:
+def stage(path: Path, content: bytes, *, sync: bool = True) -> None:
     """Write a file that is to be put in its place later; a full disk says so here, before anything is moved.
+
+    Args:
+        sync: wait for the disk, or a power cut could leave an empty file in place of a good one.
 
     Raises:
         OSError: it cannot be written.
     """
     with path.open("xb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _publish(private: Path, staged: Sequence[tuple[Path, Path]]) -> None:
