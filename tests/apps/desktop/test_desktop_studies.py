@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from phantoms import GRIDS, SEMI_AXES, VOLUME_ML, stack
-from s2m_edge.deploy.bundle import open_bundle
 from s2m_edge.imaging.study import find_studies
 
 QtTest = pytest.importorskip("PySide6.QtTest", exc_type=ImportError)
@@ -30,26 +29,11 @@ Until = Callable[[Callable[[], object]], None]
 GRID = GRIDS["LPS"]
 
 
-@pytest.fixture(scope="module")
-def app(application: Any, until: Until, desktop_folder: Path) -> Iterator[Any]:
-    """One window for all tests of this module, whose network finds what is bright."""
-    from s2m_edge.apps.desktop.window import MainWindow
-
-    window = MainWindow(open_bundle(desktop_folder))
-    window.show()
-    until(lambda: window.opened is not None)
-    window.engine.segment = segment_bright  # type: ignore[method-assign]
-    yield window
-    window.close()
-
-
-@pytest.fixture
-def window(app: Any) -> Iterator[Any]:
-    """The window with nothing open."""
-    yield app
-    app.clear()
-    for name, box in app.queue.formats.boxes.items():
-        box.setChecked(name in ("png", "nifti"))
+@pytest.fixture(autouse=True)
+def bright(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The window's network finds what is bright."""
+    if "window" in request.fixturenames:
+        monkeypatch.setattr(request.getfixturevalue("window").engine, "segment", segment_bright)
 
 
 @pytest.fixture(scope="module")
