@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -10,12 +10,13 @@ class Batch:
     """A batch in work; one of no pictures is none.
 
     Attributes:
-        total, done, failed: pictures and slices; the failed ones are among those done.
+        total, done: pictures and slices, those that failed among them.
+        reasons: why some could not be read, a line each.
     """
 
     total: int = 0
     done: int = 0
-    failed: int = 0
+    reasons: list[str] = field(default_factory=list)
 
     @property
     def running(self) -> bool:
@@ -33,5 +34,5 @@ class Batch:
     @property
     def summary(self) -> str:
         """What came of it, for people."""
-        failed = f", {self.failed} could not be read" if self.failed else ""
-        return f"{self.done - self.failed} segmented{failed}"
+        failed = f", {len(self.reasons)} could not be read" if self.reasons else ""
+        return f"{self.done - len(self.reasons)} segmented{failed}"

@@ -1,4 +1,5 @@
-"""The picture with its overlay: zoom about the pointer, pan by dragging, both by keys."""
+"""The picture with its overlay: zoom about the pointer, pan by dragging, both by keys; what the pointer asks of slices
+and window is told."""
 
 from __future__ import annotations
 
@@ -6,14 +7,15 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPixmap, QResizeEvent, QWheelEvent
+from PySide6.QtCore import QPointF, Qt, Signal
+from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPixmap, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QFrame, QGraphicsPixmapItem, QGraphicsScene, QGraphicsView
 
 from s2m_edge.imaging.classes import SegmentClass
 from s2m_edge.imaging.overlay import outline, outline_thickness
 
 STEP = 1.25
+NOTCH = 120  # of a wheel, in Qt's unit
 SMALLEST, LARGEST = 0.02, 64.0
 DIMMED = 0.25
 CRISP_FROM = 2.0  # single pixels are worth seeing then
@@ -39,9 +41,15 @@ class Canvas(QGraphicsView):
 
     Signals:
         zoomed: the zoom, 1 for a screen pixel per pixel.
+        turned: slices onwards, by the wheel with Ctrl or Shift; below zero back.
+        dragged: screen pixels to the right and upwards, with the right button.
+        window_reset: a double click of the right button.
     """
 
     zoomed = Signal(float)
+    turned = Signal(int)
+    dragged = Signal(float, float)
+    window_reset = Signal()
 
     def __init__(self) -> None:
         self._scene = QGraphicsScene()  # a view does not keep its scene alive
@@ -51,6 +59,8 @@ class Canvas(QGraphicsView):
             self._scene.addItem(item)
         self._fitted = True
         self._awaited = self.hint = ""
+        self._turned = 0  # by a wheel that turns in less than a notch
+        self._held: QPointF | None = None
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setBackgroundBrush(QColor("#101214"))
         self.setDragMode(QGraphicsView.DragMode.ScrollHandDrag)
@@ -70,6 +80,10 @@ class Canvas(QGraphicsView):
         if self._picture.boundingRect() != before or self._fitted:
             self.fit()
         self.viewport().update()
+
+    def change_levels(self, image: NDArray[np.uint8]) -> None:
+        """The same picture with other levels, RGB H x W x 3; all else stays as it is."""
+        self._picture.setPixmap(_pixmap(image, QImage.Format.Format_RGB888))
 
     def wait_for(self, name: str) -> None:
         """Dim what is shown, which is not what was asked for, and drop its overlay, until the next picture comes."""
@@ -112,8 +126,14 @@ class Canvas(QGraphicsView):
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
         turned = event.angleDelta().y()
-        if turned:
-            self.set_zoom(self.zoom * STEP ** (turned / 120))
+        if event.modifiers() & (Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier):
+            self._turned += turned or event.angleDelta().x()  # some systems turn a wheel with Shift sideways
+            notches = int(self._turned / NOTCH)
+            self._turned -= notches * NOTCH
+            if notches:
+                self.turned.emit(-notches)
+        elif turned:
+            self.set_zoom(self.zoom * STEP ** (turned / NOTCH))
         event.accept()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
@@ -130,8 +150,30 @@ class Canvas(QGraphicsView):
         else:
             action()
 
-    def mouseDoubleClickEvent(self, event: object) -> None:  # noqa: N802 - Qt's name
-        self.fit()
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        if event.button() == Qt.MouseButton.RightButton:
+            self._held = event.position()
+        else:
+            super().mousePressEvent(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        if self._held is None:
+            super().mouseMoveEvent(event)
+            return
+        way, self._held = event.position() - self._held, event.position()
+        self.dragged.emit(way.x(), -way.y())
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        if event.button() == Qt.MouseButton.RightButton:
+            self._held = None
+        else:
+            super().mouseReleaseEvent(event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        if event.button() == Qt.MouseButton.RightButton:
+            self.window_reset.emit()
+        else:
+            self.fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         super().resizeEvent(event)

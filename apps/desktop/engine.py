@@ -6,8 +6,7 @@ import statistics
 import time
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from s2m_edge.deploy.bundle import Bundle
 from s2m_edge.deploy.golden import GOLDEN_FILE, read_golden
 from s2m_edge.deploy.guard import GuardVerdict
 from s2m_edge.errors import ImageError, ParityError
+from s2m_edge.imaging.intensity import Intensity
 from s2m_edge.imaging.preprocess import fit_to_network, mask_from_probabilities, sliding
 from s2m_edge.imaging.resample import resample
 from s2m_edge.imaging.window import Progress
@@ -25,7 +25,9 @@ from s2m_edge.targets.measure.parity.compare import ImageParity, compare
 from s2m_edge.targets.measure.parity.gates import GATES, run_breaches
 from s2m_edge.targets.openvino.backend import import_openvino
 from s2m_edge.targets.openvino.run import OpenVINORunner
-from s2m_edge.train.data.volumes import read_picture
+
+if TYPE_CHECKING:
+    from s2m_edge.apps.desktop.kept import Filed
 
 LATENCY_RUNS = 5
 LARGEST_KEPT = 2**26
@@ -81,14 +83,15 @@ class Segmentation:
     """What the network said of one picture.
 
     Attributes:
-        probabilities: classes x the network's height x width, float32; of a network that slides, the picture's.
+        probabilities: classes x the network's height x width, float32; of a network that slides, the picture's. They
+            may lie in a file.
         height, width: of the picture.
         network_milliseconds: of the network alone.
         milliseconds: of fitting, network and resizing back; reading the file is not counted.
         guard: whether the picture is like the training's; None where the bundle does not know.
     """
 
-    probabilities: NDArray[np.float32]
+    probabilities: NDArray[np.float32] | Filed
     height: int
     width: int
     network_milliseconds: float
@@ -97,7 +100,7 @@ class Segmentation:
 
     def in_picture_size(self) -> NDArray[np.float32]:
         """Probabilities classes x height x width."""
-        return resample(self.probabilities, self.height, self.width)
+        return resample(np.asarray(self.probabilities, np.float32), self.height, self.width)
 
 
 def list_devices() -> list[Device]:
@@ -129,6 +132,11 @@ class Engine:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self._loaded: tuple[Opened, OpenVINORunner] | None = None  # one, so that nobody sees a half of each
+
+    @property
+    def intensity(self) -> Intensity:
+        """The network's rule for values of more than 8 bits."""
+        return self.bundle.contract.preprocessing.intensity
 
     @property
     def opened(self) -> Opened | None:
@@ -169,14 +177,6 @@ class Engine:
             times.append((time.perf_counter() - began) * 1e3)
         found = run_breaches(GATES[contract.precision], images)
         return Opened(device, runner.device, tuple(images), tuple(found), statistics.median(times)), runner
-
-    def read(self, path: Path, slice_index: int) -> NDArray[np.uint8]:
-        """The picture, RGB H x W x 3.
-
-        Raises:
-            ImageError: it cannot be read.
-        """
-        return read_picture(path, slice_index, intensity=self.bundle.contract.preprocessing.intensity)
 
     def segment(
         self,

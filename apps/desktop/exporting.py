@@ -1,237 +1,259 @@
-"""Masks, overlays and a table of what was segmented, into a folder."""
+"""What was segmented as files in a folder: masks and overlays, the formats of studies, and one table of all."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s2m_edge import __version__
-from s2m_edge.apps.desktop.documents import Document
+from s2m_edge.apps.desktop.documents import Document, Slice, Studies
 from s2m_edge.apps.desktop.engine import Segmentation, labels_of
-from s2m_edge.deploy.contract import Contract
-from s2m_edge.errors import OutputError
-from s2m_edge.files import require_writable, write_bytes
+from s2m_edge.apps.desktop.formats import PNG, expressible, study_formats_of
+from s2m_edge.apps.desktop.table import TABLE, require_own_table, rows_of, write_table
+from s2m_edge.apps.desktop.whole import slice_figures
+from s2m_edge.deploy.bundle import Bundle
+from s2m_edge.errors import OutputError, S2MEdgeError
+from s2m_edge.files import output_error, require_writable
 from s2m_edge.imaging.folders import free_stems
 from s2m_edge.imaging.overlay import draw_overlay, mask_picture
-from s2m_edge.imaging.read import is_volume
-from s2m_edge.imaging.volume import labels_on_grid, open_volume
-from s2m_edge.imaging.written import Source, marked_png, nifti_description, require_free, source_of
-from s2m_edge.notice import NOTICE
-from s2m_edge.texts import encoded, harmless_cell
-from s2m_edge.train.data.volumes import read_picture
+from s2m_edge.imaging.scratch import scratch_array
+from s2m_edge.imaging.written import Source, marked_png, require_free, source_of
+from s2m_edge.leftovers import private_folder
+from s2m_edge.targets.study.results import algorithm_of, codes_of, is_planned
+from s2m_edge.targets.study.results import require_free as require_free_results
+from s2m_edge.texts import printable
 
-TABLE = "results.csv"
 REMEDY = "Choose another folder, or move that file elsewhere."
-COLUMNS = (
-    "image",
-    "slice",
-    "width",
-    "height",
-    "class",
-    "area_pixels",
-    "area_fraction",
-    "threshold",
-    "network_milliseconds",
-    "milliseconds",
-    "unusual",
-    "mask",
-    "overlay",
-    "model",
-    "weights_sha256",
-    "precision",
-    "device",
-    "s2m_edge_version",
-    "notice",
-)
+Results = Sequence[tuple[Document, Mapping[int, Segmentation]]]
 
 
 @dataclass(frozen=True)
-class Planned:
-    """The files of one document.
+class Request:
+    """What was asked for.
 
     Attributes:
-        pictures: mask and overlay by slice.
-        volume: of a NIfTI file whose every slice was segmented.
+        folder: that takes the files.
+        formats: names of `TITLES`.
+        bundle: whose network segmented.
+        device: for people.
+        threshold: probability that counts as foreground.
     """
 
-    pictures: dict[int, tuple[Path, Path]]
-    volume: Path | None
+    folder: Path
+    formats: tuple[str, ...]
+    bundle: Bundle
+    device: str
+    threshold: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class Exported:
     """What one export wrote.
 
     Attributes:
-        pictures: how many were exported.
-        stopped: whether it was cancelled; the table then holds those that were.
+        pictures: how many pictures and slices were exported.
+        stopped: whether it was cancelled; studies that were not finished then have no file.
+        remarks: formats and studies that were left out, and why, one line each.
+        rows: of the table.
     """
 
     folder: Path
-    pictures: int
-    stopped: bool
+    pictures: int = 0
+    stopped: bool = False
+    remarks: list[str] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The files of one document: what their names begin with, mask and overlay of each slice, formats of the study."""
+
+    document: Document
+    found: Mapping[int, Segmentation]
+    stem: str
+    pictures: dict[int, tuple[Path, Path]]
+    formats: list[str]
+
+    @property
+    def whole(self) -> bool:
+        return len(self.found) == self.document.slices
+
+
+class _Stopped(Exception):  # noqa: N818 - it is none's error
+    """The export was cancelled."""
 
 
 def export_results(
-    folder: Path,
-    results: Sequence[tuple[Document, dict[int, Segmentation]]],
-    contract: Contract,
-    device: str,
-    threshold: float,
+    request: Request,
+    results: Results,
+    studies: Studies,
     notify: Callable[[int, int], None] = lambda done, total: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Exported:
-    """Write NAME-mask.png and NAME-overlay.png of every picture, NAME-slice-NNN-... of slices, and results.csv.
+    """Write the chosen formats, and results.csv.
 
-    A NIfTI volume whose every slice was segmented also gives NAME-mask.nii.gz, with the volume's own geometry. Of files
-    that are there, only those are replaced that an export wrote for the same pictures; see `imaging/written.py`.
+    PNG is NAME-mask.png and NAME-overlay.png of every picture, NAME-slice-NNN-... of slices; the others are what
+    `s2m-edge predict --format` writes, and need every slice of their study. A study has all of its files or none; one
+    that cannot be exported is said, and so is a format that cannot express it. Of files that are there, only those are
+    replaced that were written for the same pictures; see `imaging/written.py`.
 
     Args:
         results: per document, segmentations by slice.
+        studies: that are open.
         notify: called with pictures done and in all.
         stopped: asked before every picture.
 
     Raises:
-        OutputError: the folder cannot be written, or a file in it would be lost; nothing is written then.
-        ImageError: a picture cannot be read any more.
+        OutputError: the folder cannot be written, or a file in it would be lost, and nothing is written then; or the
+            disk is full, and studies that were finished before stay, with a table of them.
     """
-    plans = _plan(folder, results)
-    require_writable(folder)
-    name = contract.values["network"]["name"]
-    total = sum(len(slices) for _, slices in results)
-    rows: list[dict[str, object]] = []
-    done = 0
-    for (document, slices), plan in zip(results, plans, strict=True):
-        volume: dict[int, NDArray[np.uint8]] = {}
-        for index in sorted(slices):
-            if stopped():
-                write_table(folder / TABLE, rows)
-                return Exported(folder, done, True)
-            found = slices[index]
-            labels = labels_of(found.in_picture_size(), threshold)
-            mask, overlay = plan.pictures[index]
-            source = _source(document, index)
-            image = read_picture(document.path, index, intensity=contract.preprocessing.intensity)
-            caption = f"{name}, OpenVINO, {contract.precision}, {found.network_milliseconds:.0f} ms"
-            write_bytes(mask, marked_png(mask_picture(labels, contract.values["output"]["shape"][1]), source))
-            write_bytes(overlay, marked_png(draw_overlay(image, labels, contract.classes, caption), source))
-            volume[index] = labels
-            rows.extend(_rows(document, index, labels, found, contract, device, threshold, mask, overlay))
-            done += 1
-            notify(done, total)
-        if plan.volume is not None:
-            write_volume(plan.volume, document.path, [volume[index] for index in sorted(volume)])
-    write_table(folder / TABLE, rows)
-    return Exported(folder, done, False)
+    plans = _plans(request, results)
+    _require_free(request, plans, studies)
+    require_writable(request.folder)
+    exported = Exported(request.folder)
+    total = sum(len(plan.found) for plan in plans)
+    try:
+        for plan in plans:
+            try:
+                _export(request, plan, studies, exported, lambda done: notify(done, total), stopped)
+            except OutputError:
+                with suppress(OutputError):
+                    _finish(exported)
+                raise
+            except S2MEdgeError as error:
+                exported.remarks.append(f"{printable(plan.document.title)}: {error}")
+    except _Stopped:
+        exported.stopped = True
+    _finish(exported)
+    return exported
 
 
-def _plan(folder: Path, results: Sequence[tuple[Document, dict[int, Segmentation]]]) -> list[Planned]:
-    """Where everything goes.
+def _finish(exported: Exported) -> None:
+    if exported.rows:
+        write_table(exported.folder / TABLE, exported.rows)
 
-    Raises:
-        OutputError: a file would be lost.
-    """
+
+def _plans(request: Request, results: Results) -> list[_Plan]:
+    # Of one series of several in a folder, its name stands for the file that others have.
+    named = [
+        document.path.with_name(document.name) if document.source.kind.startswith("DICOM") else document.path
+        for document, _ in results
+    ]
     plans = []
-    names = free_stems([document.path for document, _ in results])
-    for (document, slices), base in zip(results, names, strict=True):
-        stems = {index: base if document.slices == 1 else f"{base}-slice-{index:03d}" for index in sorted(slices)}
+    for (document, found), stem in zip(results, free_stems(named), strict=True):
+        numbered = {index: stem if document.slices == 1 else f"{stem}-slice-{index:03d}" for index in sorted(found)}
         pictures = {
-            index: (folder / f"{stem}-mask.png", folder / f"{stem}-overlay.png") for index, stem in stems.items()
+            index: (request.folder / f"{name}-mask.png", request.folder / f"{name}-overlay.png")
+            for index, name in numbered.items()
         }
-        whole = is_volume(document.path) and len(slices) == document.slices
-        volume = folder / f"{base}-mask.nii.gz" if whole else None
-        for index, paths in pictures.items():
-            for path in paths:
-                require_free(path, lambda document=document, index=index: _source(document, index), REMEDY)
-        if volume is not None:
-            require_free(volume, lambda document=document: source_of(document.path), REMEDY)
-        plans.append(Planned(pictures, volume))
-    _require_own_table(folder / TABLE, {_image(document) for document, _ in results})
+        formats = study_formats_of(document, request.formats)
+        plans.append(_Plan(document, found, stem, pictures if PNG in request.formats else {}, formats))
     return plans
 
 
-def _source(document: Document, index: int) -> Source:
-    return source_of(document.path, None if document.slices == 1 else index)
+def _require_free(request: Request, plans: Sequence[_Plan], studies: Studies) -> None:
+    """Raise OutputError, before anything is written, if a file would be lost."""
+    for plan in plans:
+        for index, paths in plan.pictures.items():
+            for path in paths:
+                require_free(path, lambda plan=plan, index=index: _source_of(plan, studies, index), REMEDY)
+        if plan.whole and plan.formats and is_planned(plan.formats, request.folder, plan.stem):
+            try:
+                study = studies.of(plan.document)
+            except S2MEdgeError:  # said when its turn comes
+                continue
+            require_free_results(request.bundle, study, plan.formats, request.folder, plan.stem, remedy=REMEDY)
+    require_own_table(request.folder / TABLE, [plan.document for plan in plans], REMEDY)
 
 
-def _require_own_table(path: Path, images: set[str]) -> None:
-    """Raise OutputError if a table is there that says more than this export's will."""
-    if not path.exists():
-        return
+def _export(
+    request: Request,
+    plan: _Plan,
+    studies: Studies,
+    exported: Exported,
+    notify: Callable[[int], None],
+    stopped: Callable[[], bool],
+) -> None:
+    """All files of one document, or none."""
+    from s2m_edge.imaging.results.write import write_results
+
+    bundle, document = request.bundle, plan.document
+    contract, study = bundle.contract, studies.of(document)
+    codes = codes_of(bundle) if "dicom-seg" in plan.formats else {}
+    formats, remarks = expressible(document, study, plan.formats, len(plan.found), contract.classes, codes)
+    rows: list[dict[str, Any]] = []
+    grid = study.grid
+    labels = scratch_array((grid.slices if formats else 0, grid.rows, grid.columns))
+    source = _source(document, studies)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            ours = tuple(reader.fieldnames or ()) == COLUMNS and {row["image"] for row in reader} <= images
-    except (OSError, ValueError, csv.Error):
-        ours = False
-    if not ours:
-        raise OutputError(f"{path} is there, and is of other pictures or of another program", REMEDY)
+        with private_folder(request.folder / TABLE, "partial") as private:
+            beside: list[tuple[Path, Path]] = []
+            for done, index in enumerate(sorted(plan.found), start=1):
+                if stopped():
+                    raise _Stopped
+                found = plan.found[index]
+                read = studies.read(document, index, contract.preprocessing.intensity)
+                decided = labels_of(found.in_picture_size(), request.threshold)
+                if formats and decided.shape != labels.shape[1:]:
+                    formats, odd = [], f"{printable(document.title)}: PNG alone (its pages have several sizes)"
+                    remarks.append(odd)
+                if formats:
+                    labels[index] = decided
+                files = plan.pictures.get(index, ())
+                if files:
+                    marked = _numbered(source, document, index)
+                    beside += _staged(private, files, _pictures(request, read, decided, found), marked)
+                figures = slice_figures(decided, read.grid, contract.classes)
+                rows += rows_of(
+                    document, index, read, figures, found, contract, request.device, request.threshold, files
+                )
+                notify(exported.pictures + done)
+            if formats or beside:
+                write_results(
+                    formats, request.folder, plan.stem, study, labels, contract.classes, codes,
+                    algorithm_of(bundle, request.threshold), remedy=REMEDY, beside=beside,
+                )  # fmt: skip
+    except OSError as error:
+        raise output_error(request.folder, error) from None
+    exported.pictures += len(plan.found)
+    exported.rows += rows
+    exported.remarks += remarks
 
 
-def _image(document: Document) -> str:
-    """A document's cell in the table."""
-    return harmless_cell(str(document.path))
+def _pictures(request: Request, read: Slice, labels: NDArray[np.uint8], found: Segmentation) -> list[Any]:
+    """Mask and overlay of one slice."""
+    contract = request.bundle.contract
+    name = contract.values["network"]["name"]
+    caption = f"{name}, OpenVINO, {contract.precision}, {found.network_milliseconds:.0f} ms"
+    mask = mask_picture(labels, contract.values["output"]["shape"][1])
+    return [mask, draw_overlay(read.image, labels, contract.classes, caption)]
 
 
-def _rows(
-    document: Document,
-    index: int,
-    labels: NDArray[np.uint8],
-    found: Segmentation,
-    contract: Contract,
-    device: str,
-    threshold: float,
-    mask: Path,
-    overlay: Path,
-) -> list[dict[str, object]]:
-    areas = [int((labels == number).sum()) for number in range(1, len(contract.classes) + 1)]
-    return [
-        {
-            "image": _image(document),
-            "slice": index if document.slices > 1 else "",
-            "width": found.width,
-            "height": found.height,
-            "class": entry.name,
-            "area_pixels": area,
-            "area_fraction": f"{area / labels.size:.6f}",
-            "threshold": threshold if len(contract.classes) == contract.values["output"]["shape"][1] else "",
-            "network_milliseconds": f"{found.network_milliseconds:.2f}",
-            "milliseconds": f"{found.milliseconds:.2f}",
-            "unusual": "" if found.guard is None else ("yes" if found.guard.unusual else "no"),
-            "mask": mask.name,
-            "overlay": overlay.name,
-            "model": contract.values["network"]["name"],
-            "weights_sha256": contract.weights_sha256,
-            "precision": contract.precision,
-            "device": device,
-            "s2m_edge_version": __version__,
-            "notice": NOTICE,
-        }
-        for entry, area in zip(contract.classes, areas, strict=True)
-    ]
+def _staged(private: Path, places: Sequence[Path], pictures: Sequence[Any], source: Source) -> list[tuple[Path, Path]]:
+    """Pictures as files in a private folder, and their places."""
+    from s2m_edge.imaging.results.write import stage
+
+    made = [(private / place.name, place) for place in places]
+    for (path, place), picture in zip(made, pictures, strict=True):
+        stage(path, marked_png(picture, source), sync=place.exists())  # where nothing is lost, thousands need no wait
+    return made
 
 
-def write_table(path: Path, rows: Sequence[dict[str, object]]) -> None:
-    """Rows as CSV; cells that a spreadsheet would take for a formula get an apostrophe."""
-    text = io.StringIO(newline="")
-    writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    for row in rows:
-        cells = {name: harmless_cell(str(one)) if isinstance(one, str | Path) else one for name, one in row.items()}
-        writer.writerow(cells)
-    write_bytes(path, encoded(text.getvalue()))
+def _source(document: Document, studies: Studies) -> Source:
+    """What a mask says that it is of, but for the slice: of a file its hash, of a series that of its instances."""
+    if document.is_picture:
+        return source_of(document.path)
+    return Source(printable(document.title), studies.of(document).identity)
 
 
-def write_volume(path: Path, source: Path, slices: Sequence[NDArray[np.uint8]]) -> None:
-    """Labels slices x H x W as NIfTI, on the source's grid."""
-    volume = open_volume(source)
-    stored = volume.stored(np.stack(slices))
-    content = labels_on_grid(volume, stored, nifti_description(stored, source_of(source)))
-    write_bytes(path, gzip.compress(content, mtime=0))
+def _numbered(source: Source, document: Document, index: int) -> Source:
+    return source if document.slices == 1 else replace(source, slice_index=index)
+
+
+def _source_of(plan: _Plan, studies: Studies, index: int) -> Source:
+    return _numbered(_source(plan.document, studies), plan.document, index)

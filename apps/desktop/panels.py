@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from s2m_edge.apps.desktop.documents import Document
 from s2m_edge.apps.desktop.engine import Device
+from s2m_edge.apps.desktop.formats import FormatChoice
 from s2m_edge.apps.desktop.plain import plain_label, plain_tip
 from s2m_edge.imaging.overlay import FILL_OPACITY
 from s2m_edge.texts import printable
@@ -87,7 +88,7 @@ def scrolled(panel: Panel) -> QScrollArea:
 
 
 class QueuePanel(Panel):
-    """The opened files, and how far the batch is.
+    """The opened studies and pictures, how far the batch is, and what an export is to write.
 
     Signals:
         chosen: the document that is to be shown.
@@ -97,6 +98,7 @@ class QueuePanel(Panel):
 
     def __init__(self) -> None:
         super().__init__(260)
+        self._items: dict[Document, QListWidgetItem] = {}
         self.list = QListWidget()
         self.list.setAccessibleName("opened images")
         self.list.currentItemChanged.connect(lambda item, _: item and self.chosen.emit(item.data(DOCUMENT)))
@@ -107,8 +109,9 @@ class QueuePanel(Panel):
         self.run.setToolTip("Segment every opened image and slice (Ctrl+R)")
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop after the picture in work (Esc)")
+        self.formats = FormatChoice()
         self.export = QPushButton("Export...")
-        self.export.setToolTip("Masks, overlays and a CSV of what was segmented (Ctrl+E)")
+        self.export.setToolTip("The formats that are ticked, and a CSV of all that was segmented (Ctrl+E)")
         self.clear = QPushButton("Clear")
         self.clear.setToolTip("Close every image")
         self.add(heading("Images"))
@@ -116,27 +119,37 @@ class QueuePanel(Panel):
         self.add(self.progress_text)
         self.add(self.progress)
         self.add(self.run, self.cancel)
+        self.add(heading("Export"))
+        self.add(self.formats)
         self.add(self.export, self.clear)
         self.set_progress(0, 0)
 
     def add_document(self, document: Document) -> None:
         item = QListWidgetItem()
         item.setData(DOCUMENT, document)
-        item.setToolTip(plain_tip(str(document.path)))
+        self._items[document] = item
         self.list.addItem(item)
         self.set_state(document, "waiting")
 
     def documents(self) -> list[Document]:
-        return [self.list.item(row).data(DOCUMENT) for row in range(self.list.count())]
+        return list(self._items)
+
+    def holds(self, document: Document) -> bool:
+        return document in self._items
+
+    def clear_documents(self) -> None:
+        self.list.blockSignals(True)  # it would choose one after the other
+        self.list.clear()
+        self.list.blockSignals(False)
+        self._items.clear()
 
     def set_state(self, document: Document, state: str, tip: str = "") -> None:
         """The second line of a document's entry."""
-        for row in range(self.list.count()):
-            item = self.list.item(row)
-            if item.data(DOCUMENT) == document:
-                slices = f"{document.slices} slices, " if document.slices > 1 else ""
-                item.setText(f"{printable(document.path.name)}\n{slices}{state}")
-                item.setToolTip(plain_tip(tip or str(document.path)))
+        item = self._items.get(document)
+        if item is not None:
+            slices = f"{document.slices} slices, " if document.slices > 1 else ""
+            item.setText(f"{printable(document.title)}\n{slices}{state}")
+            item.setToolTip(plain_tip(tip or str(document.path)))
 
     def set_progress(self, done: int, total: int, text: str = "") -> None:
         self.progress.setVisible(total > 0)
@@ -175,6 +188,9 @@ class ControlPanel(Panel):
             widget.setEnabled(takes_threshold)
         self.areas = label("-", "figure")
         self.details = label(name="quiet")
+        self.millimetres = label()
+        self.volume = label()
+        self.remarks = label(name="quiet")
         self.warning = label(name="warning")
         self.device = QComboBox()
         self.device.setAccessibleName("device")
@@ -198,6 +214,9 @@ class ControlPanel(Panel):
         self.add(heading("Result"))
         self.add(self.areas)
         self.add(self.details)
+        self.add(self.millimetres)
+        self.add(self.volume)
+        self.add(self.remarks)
         self.add(self.warning)
         self.add(heading("Overlay"))
         self.add(self.shown)
@@ -240,10 +259,14 @@ class ControlPanel(Panel):
         self.device.setCurrentIndex(max(0, self.device.findData(chosen)))
         self.device.blockSignals(False)
 
+    def set_text(self, shown: QLabel, text: str) -> None:
+        """A line that takes no room where it is empty."""
+        shown.setText(text)
+        shown.setVisible(bool(text))
+
     def set_warning(self, text: str) -> None:
         """Why the figures may mean nothing; empty hides it."""
-        self.warning.setText(f"This picture {text}." if text else "")
-        self.warning.setVisible(bool(text))
+        self.set_text(self.warning, f"This picture {text}." if text else "")
 
     def set_latency(self, device: str, text: str) -> None:
         """What was measured, behind the device's name."""

@@ -21,7 +21,7 @@ class SliceRow(QWidget):
         super().__init__()
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("slice")
-        self.slider.setToolTip("Slice (Page Up, Page Down)")
+        self.slider.setToolTip("Slice (Page Up, Page Down, Ctrl or Shift and the wheel)")
         self.text = plain_label()
         row = QHBoxLayout(self)
         row.addWidget(self.slider, 1)
@@ -37,6 +37,11 @@ class SliceRow(QWidget):
         self.slider.setValue(index)
         self.slider.blockSignals(False)
         self.text.setText(f"slice {index + 1} of {slices}")
+
+    def move(self, slices: int) -> None:
+        """Go on by so many slices, or back."""
+        if self.isVisible():
+            self.slider.setValue(self.slider.value() + slices)
 
     def next(self) -> None:
         self.slider.triggerAction(QSlider.SliderAction.SliderSingleStepAdd)

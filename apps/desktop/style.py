@@ -38,6 +38,9 @@ QProgressBar {{
     background: {RAISED}; border: none; border-radius: 4px; min-height: 8px; max-height: 8px; color: transparent;
 }}
 QProgressBar::chunk {{ background: {ACCENT}; border-radius: 4px; }}
+QCheckBox::indicator:unchecked {{
+    background: {BACKGROUND}; border: 1px solid {FADED}; border-radius: 3px; width: 11px; height: 11px;
+}}
 QSlider::groove:horizontal {{ background: {LINE}; height: 4px; border-radius: 2px; }}
 QSlider::sub-page:horizontal {{ background: {ACCENT}; border-radius: 2px; }}
 QSlider::handle:horizontal {{ background: {TEXT}; width: 14px; margin: -5px 0; border-radius: 7px; }}

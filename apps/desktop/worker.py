@@ -82,18 +82,27 @@ class Worker(QThread):
 
     def steps(self, kind: str, key: Any) -> Callable[[int, int], None]:
         """What a long job of this kind calls with steps done and in all: it tells, and stops a cancelled one."""
-        cancelled = self.cancellation(kind)
+        stop = self.stopping(kind)
 
         def step(done: int, total: int) -> None:
-            if cancelled():
-                raise Stopped
+            stop(done, total)
             self.stepped.emit(key, done, total)
 
         return step
 
+    def stopping(self, kind: str) -> Callable[[int, int], None]:
+        """The same of a job that does not tell."""
+        cancelled = self.cancellation(kind)
+
+        def stop(done: int, total: int) -> None:
+            if cancelled():
+                raise Stopped
+
+        return stop
+
     def finish(self) -> None:
         """Skip what is left, wait for the job that runs, end."""
-        for kind in ("show", "segment", "export", "open", "measure", "documents"):
+        for kind in ("show", "segment", "export", "open", "measure", "documents", "figures"):
             self.cancel(kind)
         self._queue.put(_Entry(-1, next(self._numbers), None))
         self.wait()

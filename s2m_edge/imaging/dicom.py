@@ -63,7 +63,7 @@ def show_frame(
     """
     frame = _Frame(header, index)
     stored = decode_frame(header, path, index)
-    photometric = str(header.get("PhotometricInterpretation", "MONOCHROME2")).strip().upper()
+    photometric = _photometric(header)
     if photometric == "PALETTE COLOR":
         return through_palette(stored, header, path)
     if stored.ndim == 3:
@@ -76,6 +76,15 @@ def show_frame(
 def over_volume(intensity: Intensity) -> bool:
     """Whether a rule asks for the values of a whole volume."""
     return intensity.rule == "percentiles" and intensity.over == "volume"
+
+
+def is_grey(header: Any) -> bool:
+    """Whether the frames of a data set are grey levels, and neither colours nor numbers of colours in a palette."""
+    return _photometric(header).startswith("MONOCHROME") and int(header.get("SamplesPerPixel") or 1) == 1
+
+
+def _photometric(header: Any) -> str:
+    return str(header.get("PhotometricInterpretation", "MONOCHROME2")).strip().upper()
 
 
 def frame_values(header: Any, path: Path, index: int) -> NDArray[Any]:

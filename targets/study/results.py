@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from s2m_edge.deploy.bundle import Bundle
-from s2m_edge.errors import ConfigurationError, OutputError
+from s2m_edge.errors import ConfigurationError
 from s2m_edge.files import publish_folder, require_replaceable, staged_folder
 from s2m_edge.imaging.study.study import Study
 from s2m_edge.imaging.window import Progress
@@ -67,26 +67,28 @@ def codes_of(bundle: Bundle, path: Path | None = None) -> Codes:
 
 
 def require_free(
-    bundle: Bundle, study: Study, formats: Sequence[str], out: Path, stem: str, *, overwrite: bool = False
+    bundle: Bundle,
+    study: Study,
+    formats: Sequence[str],
+    out: Path,
+    stem: str,
+    *,
+    overwrite: bool = False,
+    remedy: str = "Choose another folder with --out, or add --overwrite to replace it.",
 ) -> None:
     """Raise OutputError, before long work, if a result would take the place of a file that was not written for the same
-    slices of the same study."""
+    slices of the same study. `remedy` is what a user can do then."""
     if PNG in formats:
         require_replaceable(masks_folder(out, stem), masks_kind(study, overwrite))
     others = [name for name in formats if name != PNG]
-    if not others or overwrite:
+    if not others:
         return
     from s2m_edge.imaging.results.subject import Subject
-    from s2m_edge.imaging.results.write import FORMATS, planned_paths
+    from s2m_edge.imaging.results.write import require_free_places
 
     labels = np.broadcast_to(np.uint8(0), (study.grid.slices, study.grid.rows, study.grid.columns))
     subject = Subject(study, labels, bundle.contract.classes, algorithm_of(bundle))
-    for name, place in zip(others, planned_paths(others, out, stem), strict=True):
-        if os.path.lexists(place) and not FORMATS[name].is_ours(place, subject):
-            raise OutputError(
-                f"{place} is there, and was not written for {study.name} by s2m-edge as it is now",
-                "Choose another folder with --out, or add --overwrite to replace it.",
-            )
+    require_free_places(others, out, stem, subject, overwrite=overwrite, remedy=remedy)
 
 
 def is_planned(formats: Sequence[str], out: Path, stem: str) -> bool:
@@ -161,8 +163,8 @@ def segment_study(
         paths: list[Path] = []
         if others:
             paths += write_results(
-                others, out, stem, found.study, found.labels, classes, codes or {}, algorithm_of(bundle),
-                overwrite=overwrite,
+                others, out, stem, found.study, found.labels, classes, codes or {},
+                algorithm_of(bundle, threshold), overwrite=overwrite,
             )  # fmt: skip
         if pictures is not None:
             publish_folder(stage, final, kind)
@@ -176,15 +178,23 @@ def caption_of(bundle: Bundle, study: Study) -> str:
     return f"{study.name}: {values['network']['architecture']}, {values['target']}, {values['precision']}{mark}"
 
 
-def algorithm_of(bundle: Bundle) -> Any:
-    """What made the labels, as results name it."""
+def algorithm_of(bundle: Bundle, threshold: float | None = None) -> Any:
+    """What made the labels, as results name it.
+
+    Args:
+        threshold: that decided, of one class; the contract's by default.
+    """
     from s2m_edge.imaging.results.algorithm import Algorithm
 
     values = bundle.contract.values
+    decided = None
+    if values["output"]["shape"][1] == 1:
+        decided = bundle.contract.threshold if threshold is None else threshold
     return Algorithm(
         str(values["network"]["name"]),
         str(values["s2m_edge_version"]),
         str(values["network"]["weights_sha256"]),
         str(values["precision"]),
         str(values["target"]),
+        decided,
     )

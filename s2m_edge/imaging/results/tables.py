@@ -63,7 +63,7 @@ def csv_bytes(subject: Subject) -> bytes:
     writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
     writer.writeheader()
     for row in _rows(subject):
-        writer.writerow({name: _cell(row.get(name)) for name in COLUMNS})
+        writer.writerow({name: cell(row.get(name)) for name in COLUMNS})
     return encoded(text.getvalue())
 
 
@@ -197,7 +197,9 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{DIGITS}g}")
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value as a cell of a table: nothing where it is not known, a figure in `DIGITS`, a text that no spreadsheet
+    takes for a formula."""
     if value is None:
         return ""
     if isinstance(value, float):

@@ -114,6 +114,8 @@ def write_results(
     algorithm: Algorithm,
     *,
     overwrite: bool = False,
+    remedy: str = _ELSEWHERE,
+    beside: Sequence[tuple[Path, Path]] = (),
 ) -> list[Path]:
     """Write a study's results, all of them or none.
 
@@ -126,9 +128,12 @@ def write_results(
         labels: slices x rows x columns, uint8, in the study's order: 0 background, k of `classes[k - 1]`.
         codes: of the classes; only "dicom-seg" asks for them.
         overwrite: the user has said that any file may be replaced, but the study's own.
+        remedy: what a user can do where a file is in the way.
+        beside: files that are ready on the same disk, and their places: they appear with the results, or not at all.
+            Whether they may be replaced is the caller's business. With them, no format need be given.
 
     Returns:
-        The paths, in the order of `FORMATS`.
+        The paths of the formats, in the order of `FORMATS`.
 
     Raises:
         ConfigurationError: a format is not known, or a class has no code.
@@ -136,22 +141,39 @@ def write_results(
         MissingBackendError: a package is not installed.
         OutputError: a file would be lost, the folder cannot be written, or the disk is full. Nothing was written.
     """
-    names, folder = find_formats(formats), Path(folder)
+    names, folder = find_formats(formats) if formats or not beside else [], Path(folder)
     subject = Subject(study, np.ascontiguousarray(labels, np.uint8), tuple(classes), algorithm)
-    places = planned_paths(names, folder, stem)
     require_writable(folder)
-    for name, place in zip(names, places, strict=True):
-        _require_free(place, FORMATS[name], subject, overwrite)
+    require_free_places(names, folder, stem, subject, overwrite=overwrite, remedy=remedy)
+    places = planned_paths(names, folder, stem) if names else []
     contents = [FORMATS[name].content(subject, codes) for name in names]
     try:
         with private_folder(folder / stem, "partial") as private:
-            _publish(private, places, contents)
+            staged = [private / f"new-{index}" for index in range(len(places))]
+            for path, content in zip(staged, contents, strict=True):
+                stage(path, content)
+            _publish(private, [*zip(staged, places, strict=True), *beside])
     except OSError as error:
-        raise output_error(places[0], error) from None
+        raise output_error(places[0] if places else beside[0][1], error) from None
     return places
 
 
-def _require_free(place: Path, kind: Format, subject: Subject, overwrite: bool) -> None:
+def require_free_places(
+    formats: Sequence[str],
+    folder: Path,
+    stem: str,
+    subject: Subject,
+    *,
+    overwrite: bool = False,
+    remedy: str = _ELSEWHERE,
+) -> None:
+    """Raise OutputError if a result would take the place of a file that was not written for the same slices of the same
+    study, or has a name that is too long. The labels of the subject are not looked at."""
+    for name in formats:
+        _require_free(Path(folder) / f"{stem}{FORMATS[name].suffix}", FORMATS[name], subject, overwrite, remedy)
+
+
+def _require_free(place: Path, kind: Format, subject: Subject, overwrite: bool, remedy: str) -> None:
     if len(os.fsencode(place.name)) > LONGEST_NAME:
         raise OutputError(
             f"{place.name[:40]}... would be a name of more than {LONGEST_NAME} bytes", "Give the study a shorter name."
@@ -159,12 +181,12 @@ def _require_free(place: Path, kind: Format, subject: Subject, overwrite: bool) 
     if not os.path.lexists(place):
         return
     if place.is_dir():
-        raise OutputError(f"{place} is a folder", _ELSEWHERE)
+        raise OutputError(f"{place} is a folder", remedy)
     if os.path.realpath(place) in _files_of(subject.study):
-        raise OutputError(f"{place} is of the study itself", "Choose another folder with --out.")
+        raise OutputError(f"{place} is of the study itself", "Choose another folder.")
     if not overwrite and not kind.is_ours(place, subject):
         raise OutputError(
-            f"{place} is there, and was not written for {subject.study.name} by s2m-edge as it is now", _ELSEWHERE
+            f"{place} is there, and was not written for {subject.study.name} by s2m-edge as it is now", remedy
         )
 
 
@@ -173,22 +195,36 @@ def _files_of(study: Study) -> set[str]:
     return {os.path.realpath(path) for path in named if isinstance(path, str | os.PathLike)}
 
 
-def _publish(private: Path, places: Sequence[Path], contents: Sequence[bytes]) -> None:
-    """Put contents in their places; what was there comes back where one of them fails.
+def stage(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """Write a file that is to be put in its place later; a full disk says so here, before anything is moved.
+
+    Args:
+        sync: wait for the disk, or a power cut could leave an empty file in place of a good one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with path.open("xb") as file:
+        file.write(content)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _publish(private: Path, staged: Sequence[tuple[Path, Path]]) -> None:
+    """Put files in their places; what was there comes back where one of them fails.
+
+    Args:
+        private: a folder on the same disk, for what was there.
+        staged: files and their places.
 
     Raises:
         OSError: one cannot be put there. KeyboardInterrupt: this command was asked to end. Either way all is as before.
     """
-    staged = [private / f"new-{index}" for index in range(len(places))]
-    for path, content in zip(staged, contents, strict=True):
-        with path.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # a full disk says so here, before anything is moved
     interrupts.heed()
     done: list[tuple[Path, Path | None]] = []
     try:
-        for index, (path, place) in enumerate(zip(staged, places, strict=True)):
+        for index, (path, place) in enumerate(staged):
             before = private / f"old-{index}" if os.path.lexists(place) else None
             if before is not None:
                 _keep(place, before)

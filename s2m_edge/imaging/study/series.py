@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2m_edge.errors import ImageError
-from s2m_edge.imaging.dicom import count_frames, frame_values, open_dicom, over_volume, show_frame
+from s2m_edge.imaging.dicom import count_frames, frame_values, is_grey, open_dicom, over_volume, show_frame
 from s2m_edge.imaging.intensity import Intensity, volume_ends
 from s2m_edge.imaging.read import as_rgb, readable
 from s2m_edge.imaging.study.frames import Frame
@@ -51,6 +51,14 @@ class DicomStudy(Study):
             ends = self._ends[intensity]
         frame = self.frames[index]
         return as_rgb(readable(frame.path, lambda: self._shown(frame, intensity, ends)))
+
+    def values(self, index: int) -> NDArray[Any]:
+        self.require_slice(index)
+        frame = self.frames[index]
+        header = readable(frame.path, lambda: self._opened(frame))
+        if not is_grey(header):
+            return self.slice(index)
+        return readable(frame.path, lambda: frame_values(header, frame.path, frame.index))
 
     @property
     def datasets(self) -> Sequence[Any]:

@@ -59,6 +59,15 @@ class Study(ABC):
             ImageError: there is none of that number, or it cannot be read.
         """
 
+    def values(self, index: int) -> NDArray[Any]:
+        """One slice's values before any window, rows x columns, in the file's units (Hounsfield units of a CT); what
+        `slice` gives, of slices in colour and where the file is no DICOM and no volume.
+
+        Raises:
+            ImageError: there is none of that number, or it cannot be read.
+        """
+        return self.slice(index)
+
     @property
     def datasets(self) -> Sequence[Any]:
         """Of DICOM, the headers of its files without pixels (pydicom), read when they are asked for: one of each slice
@@ -111,6 +120,10 @@ class Part(Study):
     def slice(self, index: int, intensity: Intensity = DEFAULT_INTENSITY) -> NDArray[np.uint8]:
         self.require_slice(index)
         return self.whole.slice(self.chosen[index], intensity)
+
+    def values(self, index: int) -> NDArray[Any]:
+        self.require_slice(index)
+        return self.whole.values(self.chosen[index])
 
     @property
     def datasets(self) -> Sequence[Any]:

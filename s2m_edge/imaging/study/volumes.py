@@ -85,6 +85,10 @@ class VolumeStudy(Study):
             self._ends[intensity] = volume_ends(lambda: map(self._values, range(self.slices)), intensity)
         return as_rgb(levels(values, *self._ends[intensity]))
 
+    def values(self, index: int) -> NDArray[Any]:
+        self.require_slice(index)
+        return self._values(index)
+
     def _values(self, index: int) -> NDArray[Any]:
         return readable(self.path, lambda: self._volume.slice(index))
 

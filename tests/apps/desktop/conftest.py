@@ -12,6 +12,7 @@ import pytest
 
 from s2m_edge.checkpoint import network_spec, read_header
 from s2m_edge.deploy.bundle import Bundle, open_bundle
+from s2m_edge.imaging.overlay import FILL_OPACITY
 from s2m_edge.network.model import S2MNet
 from s2m_edge.samples import sample_images
 from s2m_edge.targets.export import export_bundle
@@ -53,6 +54,10 @@ def desktop_folder(small_checkpoint: Path, small_model: S2MNet, tmp_path_factory
     return out
 
 
+USUAL = ("png", "nifti")
+"""Formats that are ticked at the start."""
+
+
 @pytest.fixture
 def desktop_bundle(desktop_folder: Path) -> Bundle:
     return open_bundle(desktop_folder)
@@ -63,14 +68,15 @@ Until = Callable[[Callable[[], object]], None]
 
 @pytest.fixture(scope="session")
 def until(application: Any) -> Until:
-    """Runs the window's events until something holds."""
-    from PySide6.QtTest import QTest
+    """Runs the window's events until something holds. QTest.qWait would keep Python's lock, which the worker then gets
+    for a moment every 10 ms: its files were read in seconds."""
 
     def wait(condition: Callable[[], object], seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "it did not come about"
-            QTest.qWait(10)
+            application.processEvents()
+            time.sleep(0.005)
 
     return wait
 
@@ -94,6 +100,35 @@ def open_window(application: Any, until: Until) -> Iterator[Callable[[Bundle], A
         window.close()
 
 
+@pytest.fixture(scope="session")
+def shared_window(application: Any, until: Until, desktop_folder: Path) -> Iterator[Any]:
+    """One window on the small bundle: to open the network and test it takes longer than most tests."""
+    from s2m_edge.apps.desktop.window import MainWindow
+
+    window = MainWindow(open_bundle(desktop_folder))
+    window.show()
+    until(lambda: window.opened is not None)
+    yield window
+    window.close()
+
+
 @pytest.fixture
-def window(open_window: Callable[[Bundle], Any], desktop_bundle: Bundle) -> Any:
-    return open_window(desktop_bundle)
+def window(shared_window: Any, until: Until) -> Iterator[Any]:
+    """The window with nothing open, and all controls as they are at the start."""
+    shared_window.activateWindow()  # which another one may have been since; keys go to the active one
+    until(shared_window.isActiveWindow)
+    yield shared_window
+    until(lambda: not shared_window.busy)
+    shared_window.clear()
+    controls = shared_window.controls
+    if controls.device.currentData() != "CPU":
+        controls.device.setCurrentIndex(controls.device.findData("CPU"))
+        until(lambda: shared_window.opened is not None)
+    controls.reset.click()
+    controls.opacity.setValue(round(100 * FILL_OPACITY))
+    controls.overlay_style.setCurrentIndex(0)
+    controls.shown.setChecked(True)
+    for name, box in shared_window.queue.formats.boxes.items():
+        box.setChecked(name in USUAL)
+    shared_window.message.setText("")
+    shared_window.resize(1280, 800)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from foreign_network import assert_same_decisions
-from s2m_edge.apps.desktop.exporting import TABLE
+from s2m_edge.apps.desktop.table import TABLE
 from s2m_edge.deploy.bundle import Bundle
 from s2m_edge.imaging.read import read_image
 from s2m_edge.samples import sample_images

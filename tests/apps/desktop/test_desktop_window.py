@@ -155,7 +155,7 @@ def test_a_picture_is_segmented_as_predict_does(window: Any, desktop_bundle: Bun
         until(lambda row=row: window.canvas.has_overlay and window.current[0].path.name == f"{row}.png")
         expected = predict_image(desktop_bundle, runner, folder / f"{row}.png")
         assert np.array_equal(pixels(window.canvas._picture)[..., :3], expected.image)
-        assert np.array_equal(window._labels, expected.labels)
+        assert np.array_equal(window.presenter.labels, expected.labels)
         assert f"{expected.areas['polyp']:,} of {expected.labels.size:,} pixels" in window.controls.details.text()
         assert f"{expected.areas['polyp'] / expected.labels.size:.1%}" in window.controls.areas.text()
         assert ((pixels(window.canvas._overlay)[..., 3] > 0) == (expected.labels > 0)).all()
@@ -246,14 +246,14 @@ def test_overlay_and_threshold_follow_their_controls(window: Any, until: Until, 
     window.open_paths([folder / "2.png"])
     until(lambda: window.canvas.has_overlay)
     controls = window.controls
-    area = int(window._labels.sum())
+    area = int(window.presenter.labels.sum())
     controls.threshold.setFocus()
     QTest.keyClick(controls.threshold, Qt.Key.Key_End)
     assert controls.chosen_threshold == 1.0
-    assert int(window._labels.sum()) < area
+    assert int(window.presenter.labels.sum()) < area
     click(controls.reset)
     assert controls.chosen_threshold == 0.5
-    assert int(window._labels.sum()) == area
+    assert int(window.presenter.labels.sum()) == area
     both = pixels(window.canvas._overlay)
     assert set(np.unique(both[..., 3])) == {0, round(255 * 0.35), 255}
     QTest.keyClick(controls.opacity, Qt.Key.Key_Home)
@@ -402,12 +402,14 @@ def test_the_first_picture_waits_for_nothing_that_only_training_needs(desktop_fo
     """MONAI imports whatever it finds installed, which takes seconds, and a minute from a cold disk."""
     program = (
         "import sys; from pathlib import Path\n"
-        "from s2m_edge.apps.desktop import engine, window\n"
+        "from s2m_edge.apps.desktop import documents, engine, window\n"
         "from s2m_edge.deploy.bundle import open_bundle\n"
         "engine.import_readers()\n"
         "network = engine.Engine(open_bundle(Path(sys.argv[1])))\n"
         "assert network.open('CPU').passed\n"
-        "assert network.segment(network.read(Path(sys.argv[2]), 0)).probabilities.size\n"
+        "(document,), _ = documents.open_documents([Path(sys.argv[2])])\n"
+        "read = documents.Studies().read(document, 0, network.intensity)\n"
+        "assert network.segment(read.image).probabilities.size\n"
         "heavy = {'monai', 'transformers', 'lightning'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )

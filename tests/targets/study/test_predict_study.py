@@ -20,6 +20,7 @@ from s2m_edge.errors import AnswerError, ConfigurationError, ImageError
 from s2m_edge.imaging.study import find_studies
 from s2m_edge.targets.predict import predict_image
 from s2m_edge.targets.study import chosen_slices, predict_study
+from s2m_edge.targets.study.results import algorithm_of
 from support import BrightRunner
 
 
@@ -158,3 +159,10 @@ def test_labels_of_a_large_study_lie_in_a_file_without_a_name(bundle: Bundle, tm
     found = predict_study(bundle, BrightRunner(), find_studies(tmp_path / "series")[0].open())  # type: ignore[arg-type]
     assert isinstance(found.labels, np.memmap)
     assert os.listdir(temporary) == []
+
+
+def test_results_say_which_threshold_decided(bundle: Bundle):
+    assert algorithm_of(bundle).threshold == bundle.contract.threshold
+    assert algorithm_of(bundle, 0.25).threshold == 0.25
+    bundle.contract.values["output"]["shape"][1] = 3
+    assert algorithm_of(bundle, 0.25).threshold is None, "the largest of several decided"
