@@ -9,13 +9,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores; th
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
 
 from command_line import Run, command_line
 from once import once
 from s2m_edge.checkpoint import load_model, save_checkpoint
 from s2m_edge.network.model import S2MNet
-from support import decided, lively_network, network_preprocessing
+from support import decided, lively_network, save_quantized
 
 POLYPS = Path(__file__).parent / "data" / "polyps"
 
@@ -73,29 +72,11 @@ def small_quantized_checkpoint(
 ) -> Path:
     """The int8 checkpoint of `small_checkpoint`, calibrated on eight real pictures."""
 
-    def make(place: Path) -> Path:
-        from s2m_edge.checkpoint import read_header
-        from s2m_edge.imaging.preprocess import fit_to_network, normalise
-        from s2m_edge.imaging.read import read_image
-        from s2m_edge.network.fake_quantized import QuantizationConfig
-        from s2m_edge.quantize.images import CalibrationSet, LabelledImage
-        from s2m_edge.quantize.quantize import calibrated_network, save_calibrated
-
-        preprocessing = network_preprocessing(small_model)
-        images = []
-        for path in polyp_images[:8]:
-            picture = normalise(fit_to_network(read_image(path), preprocessing), preprocessing)[0]
-            images.append(
-                LabelledImage(path.stem, torch.from_numpy(picture), torch.zeros(1, 96, 96, dtype=torch.uint8))
-            )
-        calibration = CalibrationSet(tuple(images), {"count": len(images), "coverage": []})
-        network = calibrated_network(small_model, calibration, QuantizationConfig())
-        place.mkdir()
-        path = place / "small-int8.safetensors"
-        save_calibrated(path, network, read_header(small_checkpoint), calibration, QuantizationConfig())
-        return path
-
-    return once(tmp_path_factory, "quantized", make)
+    return once(
+        tmp_path_factory,
+        "quantized",
+        lambda place: save_quantized(small_checkpoint, small_model, polyp_images[:8], place),
+    )
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def seg_res_net(height: int = 256, width: int = 256, filters: int = 8) -> Made:
     return lively(network, spec), spec
 
 
-def mobile_unet(height: int = 352, width: int = 352) -> Made:
+def mobile_unet(height: int = 352, width: int = 352, depth: int = 5) -> Made:
     """A Unet of segmentation_models_pytorch on MobileNetV2, random weights, mean and deviation of ImageNet."""
     folder = str(Path(sys.prefix) / "networks")
     assert Path(folder).is_dir(), "tools/install.py puts the networks of others there (make setup)"
@@ -148,7 +148,7 @@ def mobile_unet(height: int = 352, width: int = 352) -> Made:
         if not hasattr(torch.ops.torchvision, name):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     smp = import_module("segmentation_models_pytorch")
-    network = seeded(lambda: smp.Unet("mobilenet_v2", encoder_weights=None, in_channels=3, classes=1))
+    network = seeded(lambda: smp.Unet("mobilenet_v2", depth, None, decoder_channels=(256, 128, 64, 32, 16)[-depth:]))
     spec = make_spec(
         "mobile-unet",
         height=height,

@@ -92,6 +92,30 @@ def decided(model: S2MNet) -> S2MNet:
     return model
 
 
+def save_quantized(checkpoint: Path, model: S2MNet, pictures: list[Path], folder: Path) -> Path:
+    """The int8 checkpoint of a checkpoint and its network, calibrated on pictures, in a new folder."""
+    from s2m_edge.checkpoint import read_header
+    from s2m_edge.imaging.preprocess import fit_to_network, normalise
+    from s2m_edge.imaging.read import read_image
+    from s2m_edge.network.fake_quantized import QuantizationConfig
+    from s2m_edge.quantize.images import CalibrationSet, LabelledImage
+    from s2m_edge.quantize.quantize import calibrated_network, save_calibrated
+
+    preprocessing, size = network_preprocessing(model), model.config.size
+    images = []
+    for path in pictures:
+        picture = normalise(fit_to_network(read_image(path), preprocessing), preprocessing)[0]
+        images.append(
+            LabelledImage(path.stem, torch.from_numpy(picture), torch.zeros(1, size, size, dtype=torch.uint8))
+        )
+    calibration = CalibrationSet(tuple(images), {"count": len(images), "coverage": []})
+    network = calibrated_network(model, calibration, QuantizationConfig())
+    folder.mkdir()
+    path = folder / "small-int8.safetensors"
+    save_calibrated(path, network, read_header(checkpoint), calibration, QuantizationConfig())
+    return path
+
+
 def network_preprocessing(model: S2MNet) -> Preprocessing:
     """The preprocessing that S2M-Net's checkpoints have: 0..255 to 0..1."""
     return spec_of(model).preprocessing
