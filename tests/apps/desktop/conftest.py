@@ -71,7 +71,7 @@ def until(application: Any) -> Until:
     """Runs the window's events until something holds. QTest.qWait would keep Python's lock, which the worker then gets
     for a moment every 10 ms: its files were read in seconds."""
 
-    def wait(condition: Callable[[], object], seconds: float = 60) -> None:
+    def wait(condition: Callable[[], object], seconds: float = 300) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "it did not come about"
