@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from once import once
 from s2m_edge.checkpoint import network_spec, read_header
 from s2m_edge.deploy.bundle import Bundle, open_bundle
 from s2m_edge.imaging.overlay import FILL_OPACITY
@@ -41,17 +42,20 @@ def application() -> Any:
 def desktop_folder(small_checkpoint: Path, small_model: S2MNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An OpenVINO bundle at 96 x 96."""
     pytest.importorskip("openvino")
-    out = tmp_path_factory.mktemp("desktop") / "small"
-    export_bundle(
-        find_target("openvino"),
-        small_model,
-        network_spec(read_header(small_checkpoint)),
-        precision="float32",
-        spectral="matmul",
-        images=sample_images("polyp"),
-        out=out,
-    )
-    return out
+
+    def export(place: Path) -> Path:
+        export_bundle(
+            find_target("openvino"),
+            small_model,
+            network_spec(read_header(small_checkpoint)),
+            precision="float32",
+            spectral="matmul",
+            images=sample_images("polyp"),
+            out=place,
+        )
+        return place
+
+    return once(tmp_path_factory, "desktop/small", export)
 
 
 USUAL = ("png", "nifti")
