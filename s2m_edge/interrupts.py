@@ -28,10 +28,11 @@ _SHOW_CURSOR = b"\x1b[?25h"
 
 @dataclass
 class _Noted:
-    """The first signal of this command, and when it came."""
+    """The first signal of this command, when it came, and how many ask that it be raised later."""
 
     number: int | None = None
     at: float = 0.0
+    postponed: int = 0
 
 
 _noted = _Noted()
@@ -55,6 +56,19 @@ def listening() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         _noted.number = None
+
+
+@contextmanager
+def postponed() -> Iterator[None]:
+    """Raise an interrupt that comes within at the end: for the moment between starting a process and being sure that it
+    will be ended, in which an exception would leave it to itself."""
+    _noted.postponed += 1
+    try:
+        yield
+    finally:
+        _noted.postponed -= 1
+    if _noted.postponed == 0:
+        heed()
 
 
 def received() -> int | None:
@@ -92,7 +106,8 @@ def _note(number: int, frame: Any) -> None:
     now = time.monotonic()
     if _noted.number is None:
         _noted.number, _noted.at = number, now
-        raise KeyboardInterrupt
+        if _noted.postponed == 0:
+            raise KeyboardInterrupt
     if now - _noted.at >= ONE_PRESS:
         _end_at_once(number)
 

@@ -175,14 +175,14 @@ class ViewingWindow(QMainWindow):
 
     def open_paths(self, paths: list[Path]) -> None:
         """Open files and folders, with the studies and pictures in them; what is open already stays once."""
-        step = self.worker.steps("documents", None)
+        step = self.worker.steps("documents", self.studies)
 
         def listed(done: int, total: int) -> None:
             if done and done % LISTED == 0:
                 step(done, total)
 
         if paths:
-            self.worker.submit(Job("documents", lambda: open_documents(paths, listed)))
+            self.worker.submit(Job("documents", lambda: open_documents(paths, listed), self.studies))
 
     def _add_documents(self, documents: list[Document], failures: list[S2MEdgeError]) -> None:
         known = set(self.queue.documents())
@@ -191,11 +191,15 @@ class ViewingWindow(QMainWindow):
             self.queue.add_document(document)
         if failures:
             self._say([str(error) for error in failures])
-        elif self.message.text().startswith(LOOKING):
-            self.message.setText("")
+        else:
+            self._looked()
         if self.current is None and self.queue.list.count():
             self.queue.list.setCurrentRow(0)
         self._enable()
+
+    def _looked(self) -> None:
+        if self.message.text().startswith(LOOKING):
+            self.message.setText("")
 
     def _say(self, lines: list[str]) -> None:
         """The first of some lines, and how many more there are, which the tooltip shows."""
@@ -204,13 +208,14 @@ class ViewingWindow(QMainWindow):
         self.message.setToolTip(plain_tip("\n".join(lines[:REMARKS])))
 
     def clear(self) -> None:
-        """Close everything."""
-        for kind in ("show", "figures"):
+        """Close everything, and what is still being looked for."""
+        for kind in ("show", "figures", "documents"):
             self.worker.cancel(kind)
         self.queue.clear_documents()
         self.current = None
         self._forget_results()
         self.studies = Studies()
+        self._looked()
         self.slices.hide()
         self.presenter.close()
         self._enable()
@@ -247,9 +252,11 @@ class ViewingWindow(QMainWindow):
 
         self.worker.submit(Job("show", work, (document, index)))
 
-    def _stepped(self, key: Key | None, done: int, total: int) -> None:
+    def _stepped(self, key: Key | Studies, done: int, total: int) -> None:
         """A long listing, or a network that slides, tells how far it is."""
-        what = f"{LOOKING}: file" if key is None else f"{printable(key[0].title)}: window"
+        if isinstance(key, Studies) and key is not self.studies:  # closed meanwhile
+            return
+        what = f"{LOOKING}: file" if isinstance(key, Studies) else f"{printable(key[0].title)}: window"
         self.message.setText(f"{what} {done} of {total}" if done < total else "")
 
     def _slice_moved(self, index: int) -> None:
@@ -295,6 +302,6 @@ class ViewingWindow(QMainWindow):
             Job(
                 "figures",
                 lambda: study_figures(studies.of(document).grid, segmented, threshold, classes, step),
-                (document, threshold),
+                (document, threshold, self.figures),
             )
         )

@@ -122,7 +122,8 @@ class MainWindow(ViewingWindow):
         elif job.kind == "measure":
             self.controls.set_latency(job.key, f"{result.milliseconds:.0f} ms{'' if result.passed else ', FAILED'}")
         elif job.kind == "documents":
-            self._add_documents(*result)
+            if job.key is self.studies:  # not closed meanwhile
+                self._add_documents(*result)
         elif job.kind == "show":
             self._present(job.key, result)
         elif job.kind == "segment":
@@ -131,8 +132,10 @@ class MainWindow(ViewingWindow):
             if self.current is not None and job.key[0] == self.current[0]:
                 self._measure_study()
         elif job.kind == "figures":
-            self.figures[job.key[0]] = (job.key[1], result)
-            self._measure_study()
+            document, threshold, figures = job.key
+            if figures is self.figures:  # neither closed nor segmented elsewhere meanwhile
+                figures[document] = (threshold, result)
+                self._measure_study()
         elif job.kind == "export":
             exported: Exported = result
             self._step(self.batch.total)

@@ -8,9 +8,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from s2m_edge import interrupts
 from s2m_edge.errors import MissingBackendError, OutputError, S2MEdgeError
 from s2m_edge.files import FolderKind, publish_folder, staged_folder
 from s2m_edge.installation import install_command
@@ -160,23 +162,21 @@ def install_packages(node: Node, notify: Notify = lambda step, done, total: None
 def _run(command: list[str], node: Node, name: str) -> None:
     if not os.access(APP, os.W_OK):
         raise OutputError(f"{APP} cannot be written", "Work from a clone of the repository: pip install -e .")
-    process = subprocess.Popen(
-        command,
-        cwd=APP,
-        env={**node.environment, "NO_COLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    )
-    try:
+    with ExitStack() as stack:
+        with interrupts.postponed():
+            process = subprocess.Popen(
+                command,
+                cwd=APP,
+                env={**node.environment, "NO_COLOR": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+            stack.callback(_end, process)
         printed, _ = process.communicate()
-    except BaseException:  # Ctrl-C: the child goes with us
-        process.kill()
-        process.wait()
-        raise
     if process.returncode != 0:
         lines = [line.strip() for line in printed.splitlines() if line.strip()]
         reason = next((line for line in lines if re.search(r"error", line, re.IGNORECASE)), lines[-1] if lines else "")
@@ -184,3 +184,10 @@ def _run(command: list[str], node: Node, name: str) -> None:
             f"{name} failed with exit code {process.returncode} ({reason[:300]})",
             f"Run it by hand in {APP} to see all it prints; npm needs the network the first time.",
         )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C: the child goes with us."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()

@@ -11,8 +11,9 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,8 @@ from s2m_edge.deploy.bundle import open_bundle
 from s2m_edge.errors import LoweringError
 from s2m_edge.files import FolderKind, publish_folder, staged_folder, write_bytes
 from s2m_edge.targets.export import export_bundle, export_targets
+from s2m_edge.targets.measure.benchmark.contenders import S2M_NET, Contender
+from s2m_edge.targets.measure.benchmark.processes import begin_worker
 from s2m_edge.targets.registry import find_target
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +181,23 @@ def test_a_job_that_was_started_to_ignore_interrupts_does_so():
             assert interrupts.received() is None
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_while_a_worker_starts_ends_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    started: list[subprocess.Popen[str]] = []
+
+    def start(command: list[str], **options: Any) -> subprocess.Popen[str]:
+        process = real([sys.executable, "-c", "import time; time.sleep(60)"], **options)
+        started.append(process)
+        os.kill(os.getpid(), signal.SIGINT)  # the worker runs, and nobody holds it yet
+        return process
+
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", start)
+    contender = Contender("eager", "eager", S2M_NET, "pytorch", "float32", None, tmp_path / "small.safetensors", 96)
+    with pytest.raises(KeyboardInterrupt), interrupts.listening(), ExitStack() as stack:
+        begin_worker(stack, contender, 1)
+    assert [process.returncode for process in started] == [-signal.SIGKILL]
 
 
 def lower_small(out: Path, images: list[Path], target: str = "onnx") -> None:

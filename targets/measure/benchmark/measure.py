@@ -23,7 +23,7 @@ from s2m_edge.targets.measure.benchmark.instruction_sets import (
     why_deaf,
 )
 from s2m_edge.targets.measure.benchmark.older_processor import older_environment
-from s2m_edge.targets.measure.benchmark.processes import WorkerProcess
+from s2m_edge.targets.measure.benchmark.processes import WorkerProcess, begin_worker
 from s2m_edge.targets.measure.benchmark.progress import Pace
 from s2m_edge.targets.measure.benchmark.samples import SampleChoice
 from s2m_edge.targets.measure.benchmark.streams import has_own_streams, process_streams
@@ -203,9 +203,7 @@ def expect(entries: Sequence[Entry | None], settings: Settings, pace: Pace) -> N
 
 
 def _begin(stack: ExitStack, contender: Contender, settings: Settings) -> WorkerProcess:
-    worker = WorkerProcess(contender, settings.threads, settings.variables)
-    stack.callback(worker.end)
-    return worker
+    return begin_worker(stack, contender, settings.threads, settings.variables)
 
 
 def _open(worker: WorkerProcess, entry: Entry, picture: str, settings: Settings) -> Row:

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
+from s2m_edge import interrupts
 from s2m_edge.devices import THREAD_VARIABLES
 from s2m_edge.errors import LoweringError
 from s2m_edge.targets.measure.benchmark.contenders import Contender
@@ -18,8 +19,18 @@ from s2m_edge.targets.measure.benchmark.contenders import Contender
 _MODULE = "s2m_edge.targets.measure.benchmark.worker"
 
 
+def begin_worker(
+    stack: ExitStack, contender: Contender, threads: int, variables: Mapping[str, str] | None = None
+) -> WorkerProcess:
+    """A worker that ends with `stack`, whenever Ctrl-C comes. The other arguments are those of `WorkerProcess`."""
+    with interrupts.postponed():
+        worker = WorkerProcess(contender, threads, variables)
+        stack.callback(worker.end)
+    return worker
+
+
 class WorkerProcess:
-    """One contender in a process of its own.
+    """One contender in a process of its own; see `begin_worker`.
 
     Args:
         threads: of the process.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2m_edge.targets.measure.benchmark.contenders import Contender
-from s2m_edge.targets.measure.benchmark.processes import WorkerProcess
+from s2m_edge.targets.measure.benchmark.processes import WorkerProcess, begin_worker
 
 WARM_UP = 2
 METHOD = (
@@ -42,9 +42,7 @@ def process_streams(
         LoweringError: one of them failed.
     """
     with ExitStack() as stack:
-        workers = [WorkerProcess(contender, 1, variables) for _ in range(streams)]
-        for worker in workers:
-            stack.callback(worker.end)
+        workers = [begin_worker(stack, contender, 1, variables) for _ in range(streams)]
         for worker in workers:
             worker.ask("open", contender=contender.to_dict(), threads=1, picture=picture)
         _run_all(workers, WARM_UP)

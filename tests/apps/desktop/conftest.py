@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,21 @@ def desktop_bundle(desktop_folder: Path) -> Bundle:
 Until = Callable[[Callable[[], object]], None]
 
 
+def what_happens(application: Any) -> str:
+    """What every window says, and what every thread is at."""
+    windows = [
+        (
+            type(widget).__name__,
+            widget.message.text(),
+            [widget.queue.list.item(row).text() for row in range(widget.queue.list.count())],
+        )
+        for widget in application.topLevelWidgets()
+        if hasattr(widget, "message")
+    ]
+    threads = ["".join(traceback.format_stack(frame, limit=8)) for frame in sys._current_frames().values()]
+    return "\n".join((str(windows), *threads))
+
+
 @pytest.fixture(scope="session")
 def until(application: Any) -> Until:
     """Runs the window's events until something holds. QTest.qWait would keep Python's lock, which the worker then gets
@@ -78,7 +95,8 @@ def until(application: Any) -> Until:
     def wait(condition: Callable[[], object], seconds: float = 300) -> None:
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, "it did not come about"
+            if time.monotonic() > end:
+                pytest.fail(f"it did not come about\n{what_happens(application)}")
             application.processEvents()
             time.sleep(0.005)
 

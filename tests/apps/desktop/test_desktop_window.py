@@ -355,6 +355,7 @@ def test_dropping_files_opens_them_and_clear_closes_them(window: Any, until: Unt
     )
     window.dropEvent(event)
     until(lambda: window.queue.list.count() == 3 and window.canvas.has_overlay)
+    window.message.setText("")
     window.open_paths([folder])  # what is open already stays once
     until(lambda: "cannot be read" in window.message.text())
     assert window.queue.list.count() == 3
@@ -362,6 +363,32 @@ def test_dropping_files_opens_them_and_clear_closes_them(window: Any, until: Unt
     assert window.queue.list.count() == 0
     assert window.canvas._picture.pixmap().isNull()
     assert not window.canvas.has_overlay
+
+
+def test_what_is_looked_for_while_everything_is_closed_does_not_come_back(
+    window: Any, until: Until, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from s2m_edge.apps.desktop import viewing
+
+    looking, closed = threading.Event(), threading.Event()
+
+    def look(paths: list[Path], step: Any) -> Any:
+        looking.set()
+        assert closed.wait(60)
+        return open_documents(paths, step)
+
+    open_documents = viewing.open_documents
+    monkeypatch.setattr(viewing, "open_documents", look)
+    window.open_paths([folder])  # looked through while everything is closed
+    until(looking.is_set)
+    window.open_paths([folder])  # not begun by then
+    window.clear()
+    closed.set()
+    monkeypatch.setattr(viewing, "open_documents", open_documents)
+    window.open_paths([sample_images("polyp")[0]])
+    until(lambda: window.queue.list.count())
+    assert [document.path for document in window.queue.documents()] == [sample_images("polyp")[0]]
+    assert "cannot be read" not in window.message.text()
 
 
 def test_names_of_classes_and_files_are_shown_as_they_are_and_hide_nothing(
