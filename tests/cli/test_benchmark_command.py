@@ -40,7 +40,7 @@ from s2m_edge.targets.measure.benchmark.samples import SampleChoice
 from s2m_edge.targets.measure.evaluation.evaluate import evaluate_samples
 from s2m_edge.targets.measure.evaluation.predictors import network_predictor
 from s2m_edge.targets.registry import find_target
-from support import assert_one_line_error
+from support import SPECTRAL_STAGES, assert_one_line_error
 
 ROUNDS = 2
 OUTPUTS = ("benchmark.json", "chart.png", "chart.svg", "page.md")
@@ -129,8 +129,9 @@ def test_a_profile_adds_up_and_knows_the_networks_blocks(values):
         stages = {block["block"]: set(block["stages"]) for block in profile["blocks"]}
         assert sum(times.values()) == pytest.approx(profile["total_milliseconds"], rel=0.01)
         assert set(BLOCKS) - {UNNAMED, OUTSIDE} <= times.keys(), entry["title"]
-        for name in (DOWN, RECEPTIVE, SPECTRAL):
+        for name in (DOWN, RECEPTIVE):
             assert stages[name] == set("12345")
+        assert stages[SPECTRAL] == set(map(str, SPECTRAL_STAGES))
         assert stages[DECODER] == set("1234")
         assert stages[HEAD] == set()
         inside = profile["total_milliseconds"] - times[OUTSIDE]

@@ -51,6 +51,8 @@ def quantized_network(model: S2MNet, config: QuantizationConfig | None = None) -
         stage.receptive = QuantizedReceptiveField(stage.receptive, config)  # type: ignore[assignment]
         if isinstance(stage.mixer, SpectralSpatialMixer):
             quantize_mixer_parts(stage.mixer, f"encoder.{index}", config)
+        else:  # the block's result is the stage's: rounded once, by one scale
+            stage.receptive.result = skips[index]
         stage.mixer = QuantizedMixer(stage.mixer, skips[index])  # type: ignore[assignment]
     for index, block in enumerate(network.decoder):
         assert isinstance(block, BoundaryFocusedDecoder)

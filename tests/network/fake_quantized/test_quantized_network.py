@@ -20,8 +20,10 @@ from s2m_edge.network.fake_quantized import (
 )
 from s2m_edge.network.fake_quantized.config import block_names
 from s2m_edge.network.fake_quantized.layers import quantized_convolutions
+from s2m_edge.network.fake_quantized.lower import with_integer_operations
 from s2m_edge.network.fake_quantized.network import block_of, set_blocks
 from s2m_edge.network.model import S2MNet
+from support import WHOLE, lively_network
 
 IMAGE = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(3))
 
@@ -52,6 +54,22 @@ def test_several_classes_grey_pictures_and_every_layout_are_quantized_alike(layo
         rounded, whole = network(IMAGE[:, :1]), model(IMAGE[:, :1])
     assert rounded.shape == (1, 4, 96, 96)
     assert 0 < (rounded - whole).abs().mean() < 0.5
+
+
+def test_no_tensor_is_rounded_twice_in_a_row(small_model):
+    """A second scale would cost accuracy, and LiteRT's converter refuses it. Here three stages have no mixer."""
+    network = quantized_network(small_model)
+    for _, quantizer in activation_quantizers(network):
+        if quantizer.fixed is None:
+            quantizer.set_range(-6.0, 6.0 + torch.rand(1).item())
+    lowered = torch.export.export(with_integer_operations(network), (IMAGE,))
+    operations = torch.ops.quantized_decomposed
+    rounded = [node for node in lowered.graph.nodes if node.target is operations.quantize_per_tensor.default]
+    assert len(rounded) > 90
+    for node in rounded:
+        before = node.args[0]
+        if before.target is operations.dequantize_per_tensor.default:
+            assert before.args[1:] == node.args[1:]
 
 
 def test_a_quantizer_gives_at_most_256_levels_zero_among_them_and_passes_gradients():
@@ -141,8 +159,8 @@ def test_ranges_that_are_fixed_or_unused_are_not_learned():
         assert quantizer.learned is None
 
 
-def test_one_block_alone_moves_the_answer_and_no_block_does_not(small_model):
-    network = quantized_network(small_model, QuantizationConfig(float_blocks=()))
+def test_one_block_alone_moves_the_answer_and_no_block_does_not():
+    network = quantized_network(lively_network(**WHOLE), QuantizationConfig(float_blocks=()))
     for _, quantizer in activation_quantizers(network):
         quantizer.set_range(-4.0, 4.0)
     with torch.inference_mode():
