@@ -18,10 +18,10 @@ ROOMS = {
     "s2m_edge.targets": "targets",
     "s2m_edge.apps": "apps",
 }
-# Beside Python: native sources, recipes, schemas, code for bundles' pages, and what the apps are built from. Patterns
-# are relative to a package.
+# Beside Python: native sources, recipes, schemas, code for bundles' pages, templates, and what the apps are built from.
+# Patterns are relative to a package.
 DATA = {
-    "": ["csrc/**/*", "native/*", "usage.md"],
+    "": ["csrc/**/*", "native/*", "usage.md", "*.j2"],
     "s2m_edge": ["assets/**/*", "schemas/*.json"],
     "s2m_edge.train": ["recipes/*.yaml"],
     "s2m_edge.apps.runner": ["CMakeLists.txt", "source/*", "test/*", "third_party/**/*"],

@@ -204,7 +204,8 @@ def export_bundle(
             failed = failed_folder(out)
             publish_folder(stage, failed, BUNDLE)
             raise ParityError(
-                error.cause, f"Nothing was published; the artifact and its figures are in {failed}."
+                error.cause,
+                f"Nothing was published; the artifact and its figures are in {failed}, s2m-edge report shows them.",
             ) from None
         publish_folder(stage, out, BUNDLE)
     return ExportResult(out, contract.values["artifact"]["bytes"], lowering_seconds, report)

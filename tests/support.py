@@ -47,7 +47,7 @@ def remarks(recwarn: pytest.WarningsRecorder) -> list[str]:
 SPECTRAL_STAGES = (1, 4)
 """Of `lively_network`, 1-based."""
 
-WHOLE: dict[str, object] = {"mixer_stages": (1, 2, 3, 4, 5), "spatial_stages": (1, 2, 3, 4, 5)}
+WHOLE: dict[str, Any] = {"mixer_stages": (1, 2, 3, 4, 5), "spatial_stages": (1, 2, 3, 4, 5)}
 """`lively_network` with all blocks of the published one."""
 
 

@@ -16,6 +16,7 @@ from s2m_edge.cli import (
     benchmark,
     data,
     demo,
+    diff,
     doctor,
     evaluate,
     export,
@@ -26,6 +27,7 @@ from s2m_edge.cli import (
     predict,
     quantize,
     reference,
+    report,
     sensitivity,
     serve,
     spec,
@@ -77,6 +79,8 @@ app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
 app.add_typer(reference.app, name="reference", rich_help_panel=TRAINING)
 app.command("export", rich_help_panel=DEPLOYMENT)(export.export)
 app.command("parity", rich_help_panel=DEPLOYMENT)(parity.parity)
+app.command("report", rich_help_panel=DEPLOYMENT)(report.report)
+app.command("diff", rich_help_panel=DEPLOYMENT)(diff.diff)
 app.command("predict", rich_help_panel=DEPLOYMENT)(predict.predict)
 app.command("benchmark", rich_help_panel=DEPLOYMENT)(benchmark.benchmark)
 app.add_typer(spec.app, name="spec", rich_help_panel=DEPLOYMENT)

@@ -102,7 +102,7 @@ def test_the_compact_spectral_branch_is_the_filter(small_models):
 
     branches = [module for module in small_models[False].modules() if isinstance(module, SpectralBranch)]
     generator = torch.Generator().manual_seed(2)
-    for branch, length in zip(branches, (48, 24, 12, 6, 3), strict=True):
+    for branch, length in zip(branches, (48, 6), strict=True):
         x = torch.randn(2, branch.filter.shape[0], length, length, generator=generator)
         with torch.inference_mode():
             assert torch.allclose(CompactSpectralBranch(branch, length, length)(x), branch(x), atol=1e-4)

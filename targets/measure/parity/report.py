@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, get_args
 
 import numpy as np
 
@@ -44,6 +45,35 @@ class ParityReport:
     observations: dict[str, Any] = field(default_factory=dict)
     images_given: int = 0
     remark: str = ""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ParityReport:
+        """What `to_dict` wrote; what follows from the figures of the images is not read.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is none.
+        """
+        if values["precision"] not in GATES or values["verdict"] not in get_args(Verdict):
+            raise ValueError("a precision or a verdict that is none")
+        figures = [entry.name for entry in fields(ImageParity) if entry.name != "name"]
+        images = tuple(
+            ImageParity(name=str(image["name"]), **{figure: float(image[figure]) for figure in figures})
+            for image in values["images"]
+        )
+        if not images:
+            raise ValueError("no image")
+        return cls(
+            *(str(values[name]) for name in ("target", "precision", "spectral")),
+            verdict=values["verdict"],
+            edge_device=str(values["edge_device"]),
+            reference_device=str(values["reference_device"]),
+            images=images,
+            tools={str(name): str(version) for name, version in values["tools"].items()},
+            hashes={str(name): str(digest) for name, digest in values["hashes"].items()},
+            observations=dict(values["observations"]),
+            images_given=int(values["images_given"]),
+            remark=str(values["remark"]),
+        )
 
     @property
     def breaches(self) -> list[str]:

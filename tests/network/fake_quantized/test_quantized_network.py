@@ -57,7 +57,7 @@ def test_several_classes_grey_pictures_and_every_layout_are_quantized_alike(layo
 
 
 def test_no_tensor_is_rounded_twice_in_a_row(small_model):
-    """A second scale would cost accuracy, and LiteRT's converter refuses it. Here three stages have no mixer."""
+    """A second scale would cost accuracy, and there are converters that refuse it. Here three stages have no mixer."""
     network = quantized_network(small_model)
     for _, quantizer in activation_quantizers(network):
         if quantizer.fixed is None:

@@ -33,7 +33,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.skipif(
     find_compiler() is None or find_cmake() is None, reason="no C++ compiler or no CMake: the kernels cannot be built"
 )
-BLOCKS, NORMS = 5, 20  # of the network
+BLOCKS, NORMS = 5, 4 + 2  # of the network: an SSTM with both branches, and one without the spatial
 PARTS = [part for name in CONVOLUTIONS for part in (name, f"{name}_bias")]
 
 # Channels, height, width, batch: narrower than a vector, odd, one pixel, rows that end within a panel, whole panels.

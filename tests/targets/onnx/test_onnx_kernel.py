@@ -22,7 +22,7 @@ from s2m_edge.targets.onnx.operator_library import SWITCH, kernel_library, regis
 from s2m_edge.targets.onnx.run import ONNXRunner
 from s2m_edge.targets.onnx.spectral import DOMAIN, DOMAIN_VERSION, OPERATOR, OPSET, NodeSpectralBranch
 from s2m_edge.targets.registry import find_target
-from support import Case, lowering_request, make_case
+from support import SPECTRAL_STAGES, Case, lowering_request, make_case
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -30,7 +30,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.skipif(
     find_compiler() is None or find_cmake() is None, reason="no C++ compiler or no CMake: the kernel cannot be built"
 )
-STAGES = 5
+STAGES = len(SPECTRAL_STAGES)
 
 
 @pytest.fixture(scope="module")

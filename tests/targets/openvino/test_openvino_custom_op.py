@@ -29,7 +29,7 @@ from s2m_edge.targets.openvino.export import OpenVINOExporter
 from s2m_edge.targets.openvino.extension import build_extension, count_spectral_nodes
 from s2m_edge.targets.openvino.run import OpenVINORunner
 from s2m_edge.targets.registry import find_target
-from support import Case, lowering_request, make_case
+from support import SPECTRAL_STAGES, Case, lowering_request, make_case
 
 if find_target("openvino").version() is None:  # importorskip would import it with its telemetry
     pytest.skip("openvino is not installed", allow_module_level=True)
@@ -37,7 +37,7 @@ if find_target("openvino").version() is None:  # importorskip would import it wi
 pytestmark = pytest.mark.skipif(
     find_compiler() is None or find_cmake() is None, reason="no C++ compiler or no CMake: the kernel cannot be built"
 )
-STAGES = 5
+STAGES = len(SPECTRAL_STAGES)
 FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
@@ -262,10 +262,3 @@ def test_a_fresh_process_reads_the_file_and_gives_the_same(case: Case, artifact:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     assert np.abs(np.load(tmp_path / "out.npy") - case.expected).max() < 1e-5
-
-
-@pytest.mark.slow
-def test_at_the_paper_size(tmp_path: Path):
-    case = make_case(classes=1, channels=3, size=352)
-    found = open_runner(case, export(case, tmp_path)).predict(case.fitted)
-    assert np.abs(found - case.expected).max() < 5e-5

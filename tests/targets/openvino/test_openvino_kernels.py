@@ -62,7 +62,7 @@ def kernels_of(runner: OpenVINORunner) -> set[str]:
 
 def lists_in(network: ElementTree.Element) -> list[str]:
     layers = [layer for layer in network.iterfind(".//layer") if layer.get("type") in LAYERS]
-    assert len(layers) > 80
+    assert len(layers) > 70
     notes = [entry for layer in layers for entry in layer.iterfind("rt_info/attribute")]
     return [entry.get("value", "") for entry in notes if entry.get("name") == ATTRIBUTE]
 
@@ -114,7 +114,7 @@ def test_sums_replace_every_concatenation_before_a_pointwise_convolution(case: C
     request = lowering_request(case.model, precision, "matmul", case.preprocessing)
     path = find_target("openvino").make_exporter().export(request, tmp_path)
     model = import_openvino().Core().read_model(path)
-    assert sum_branches(model) == 10, "the fusion of each MRF-SE block and of each SSTM block"
+    assert sum_branches(model) == 5 + 1, "the fusion of each MRF-SE block, and of the SSTM block with two branches"
     assert sum_branches(model) == 0
 
 

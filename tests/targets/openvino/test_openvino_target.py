@@ -202,10 +202,3 @@ def test_openvino_is_imported_and_converts_without_its_telemetry() -> None:
     )
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert finished.stdout.splitlines() == ["openvino.tools.ovc.telemetry_stub", "[]"]
-
-
-@pytest.mark.slow
-def test_at_the_paper_size(tmp_path: Path) -> None:
-    case = make_case(classes=1, channels=3, size=352)
-    found = run(export(case, tmp_path), case).predict(case.fitted)
-    np.testing.assert_allclose(found, case.expected, rtol=0, atol=5e-5)

@@ -29,8 +29,10 @@ class BlockClock:
     def __init__(self, network: nn.Module) -> None:
         self.seconds: dict[Place, float] = defaultdict(float)
         self._began: dict[Place, float] = {}
+        from torch import nn
+
         for name, module in network.named_modules():
-            place = locate(name)
+            place = None if isinstance(module, nn.Identity) else locate(name)  # a stage without a mixer has none
             # The outermost module of each place: "stem", but not "stem.0" inside it.
             if place is not None and locate(name.rpartition(".")[0]) != place:
                 module.register_forward_pre_hook(lambda *_, place=place: self._begin(place))

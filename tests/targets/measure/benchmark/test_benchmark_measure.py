@@ -11,6 +11,7 @@ import pytest
 
 from s2m_edge.errors import LoweringError
 from s2m_edge.targets.measure.benchmark import measure as module
+from s2m_edge.targets.measure.benchmark import processes
 from s2m_edge.targets.measure.benchmark.contenders import Contender, pytorch_contenders
 from s2m_edge.targets.measure.benchmark.measure import WARM_UP, Entry, Settings, measure
 from s2m_edge.targets.measure.benchmark.processes import WorkerProcess
@@ -57,7 +58,7 @@ class FakeWorker:
 @pytest.fixture
 def worker(monkeypatch) -> type[FakeWorker]:
     kind = type("Worker", (FakeWorker,), {"turns": [], "alive": set()})
-    monkeypatch.setattr(module, "WorkerProcess", kind)
+    monkeypatch.setattr(processes, "WorkerProcess", kind)
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
     return kind
 

@@ -1,0 +1,146 @@
+"""What a page says of one bundle: its report as it was exported, and its recorded inputs run once more, here."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2m_edge.deploy.activation import probabilities
+from s2m_edge.deploy.bundle import COPY_AGAIN, Bundle
+from s2m_edge.deploy.golden import GOLDEN_FILE, Golden, read_golden
+from s2m_edge.deploy.guard import GuardVerdict
+from s2m_edge.errors import ContractError, MissingBackendError, S2MEdgeError, in_one_line
+from s2m_edge.targets.answer import shaped_answer
+from s2m_edge.targets.base import Runner
+from s2m_edge.targets.measure.parity.compare import ImageParity, compare
+from s2m_edge.targets.measure.parity.gates import GATES, run_breaches
+from s2m_edge.targets.measure.parity.report import PARITY_FILE, ParityReport
+from s2m_edge.targets.opening import open_runner
+
+
+@dataclass(frozen=True)
+class ShownInput:
+    """A recorded input with both answers to it.
+
+    Attributes:
+        golden: the fitted picture and the reference's answer.
+        reference: probabilities of the reference, outputs x height x width, float32.
+        edge: of the artifact, run here; None where it was not.
+        parity: how far they lie apart; None where it was not run.
+        guard: how unlike the training's pictures it is; None of a bundle without a guard.
+    """
+
+    golden: Golden
+    reference: NDArray[np.float32]
+    edge: NDArray[np.float32] | None
+    parity: ImageParity | None
+    guard: GuardVerdict | None
+
+
+@dataclass(frozen=True)
+class BundleFacts:
+    """One bundle.
+
+    Attributes:
+        bundle: opened, every file checked against its hash.
+        report: its `parity.json`: what was measured when it was exported.
+        shown: its recorded inputs, the worst here first; in their own order where none was run.
+        device: what they were run on; empty where they were not.
+        not_run: why they were not; empty where they were.
+    """
+
+    bundle: Bundle
+    report: ParityReport
+    shown: tuple[ShownInput, ...]
+    device: str
+    not_run: str
+
+    @property
+    def breaches_here(self) -> list[str]:
+        """What of the recorded inputs, run here, lies outside the gate; nothing where they were not run."""
+        measured = [entry.parity for entry in self.shown if entry.parity is not None]
+        return run_breaches(GATES[self.report.precision], measured) if measured else []
+
+    @property
+    def breaches(self) -> list[str]:
+        """Of the export and of here."""
+        return [*self.report.breaches, *(f"run here: {breach}" for breach in self.breaches_here)]
+
+
+def read_parity(bundle: Bundle) -> ParityReport:
+    """A bundle's `parity.json`. Whether it passed is decided from its figures again, and not read.
+
+    Raises:
+        ContractError: it is damaged, or of another artifact.
+    """
+    path = bundle.folder / PARITY_FILE
+    try:
+        report = ParityReport.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ContractError(f"{path} is damaged ({in_one_line(error)})", COPY_AGAIN) from None
+    contract = bundle.contract
+    if (report.target, report.precision, report.hashes.get("weights")) != (
+        contract.target,
+        contract.precision,
+        contract.weights_sha256,
+    ):
+        raise ContractError(f"{path} is about another artifact", COPY_AGAIN)
+    return report
+
+
+def bundle_facts(bundle: Bundle, threads: int | None = None, run: bool = True) -> BundleFacts:
+    """Read a bundle's report, and run its recorded inputs through its artifact.
+
+    Args:
+        threads: of the runtime.
+        run: whether to; the page says that nobody did.
+
+    Raises:
+        ContractError: the report or the recorded inputs are damaged.
+    """
+    report = read_parity(bundle)
+    golden, _ = read_golden(bundle.folder / GOLDEN_FILE)
+    runner, not_run = _open(bundle, threads) if run else (None, "it was not asked for")
+    shown: list[ShownInput] = []
+    for entry in golden:
+        guard = None if bundle.guard is None else bundle.guard.judge(entry.image)
+        reference = probabilities(entry.logits)
+        edge = measured = None
+        if runner is not None:
+            try:
+                began = time.perf_counter()
+                edge = shaped_answer(runner.predict, entry.image, reference.shape)
+                milliseconds = (time.perf_counter() - began) * 1e3
+                measured = compare(entry.name, reference, edge, bundle.contract.threshold, milliseconds)
+            except S2MEdgeError as error:
+                runner, not_run = None, error.cause
+        shown.append(ShownInput(entry, reference, edge, measured, guard))
+    shown.sort(key=_error, reverse=True)
+    return BundleFacts(bundle, report, tuple(shown), "" if runner is None else runner.device, not_run)
+
+
+def _open(bundle: Bundle, threads: int | None) -> tuple[Runner | None, str]:
+    try:
+        return open_runner(bundle, threads), ""
+    except MissingBackendError as error:
+        return None, error.cause
+    except S2MEdgeError as error:
+        return None, f"it does not load: {error.cause}"
+
+
+def _error(entry: ShownInput) -> float:
+    """What `shown` is sorted by; no number is worse than any."""
+    if entry.parity is None:
+        return 0.0
+    error = entry.parity.max_probability_error
+    return float("inf") if np.isnan(error) else error
+
+
+def bundle_name(folder: Path) -> str:
+    """What a page calls a bundle."""
+    return folder.resolve().name
