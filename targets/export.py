@@ -14,7 +14,7 @@ from s2m_edge import interrupts
 from s2m_edge.deploy.bundle import Bundle, draft_contract, seal_contract
 from s2m_edge.deploy.bundle_files import BUNDLE
 from s2m_edge.deploy.contract import CONTRACT_FILE
-from s2m_edge.deploy.golden import GOLDEN_FILE, choose_golden, reference_device, write_golden
+from s2m_edge.deploy.golden import GOLDEN_FILE, Reference, choose_golden, reference_device, write_golden
 from s2m_edge.deploy.guard import GUARD_FILE, read_guard, require_guard_fits
 from s2m_edge.deploy.precision import DEFAULT_PRECISION, Precision, SpectralForm, SpectralLowering
 from s2m_edge.deploy.soundness import require_sound_network
@@ -143,6 +143,7 @@ def export_bundle(
     limit: int | None = None,
     guard: Path | None = None,
     notify: Notify = ignore_progress,
+    reference: Reference | None = None,
 ) -> ExportResult:
     """Lower `network`, prove parity on `images` with the artifact reloaded, and publish the bundle as `out`.
 
@@ -157,6 +158,7 @@ def export_bundle(
         limit: how many of them the gate takes, see `measure_parity`.
         guard: a file of `s2m-edge guard`, which becomes part of the bundle.
         notify: called with the step's name, images done and in all.
+        reference: answers of `network` that are there already.
 
     Raises:
         CapabilityError, MissingBackendError, LoweringError, OutputError, ImageError: see their docstrings.
@@ -183,7 +185,8 @@ def export_bundle(
         contract = draft_contract(target.name, exporter.interface, spec, precision, form, artifact)
         if guard is not None:
             write_bytes(stage / GUARD_FILE, guard.read_bytes())
-        golden = choose_golden(network, spec, images, GOLDEN_COUNT)
+        reference = reference or Reference(network, spec.preprocessing)
+        golden = choose_golden(reference, spec, images, GOLDEN_COUNT)
         stamp = {"device": reference_device(), "weights_sha256": spec.weights_sha256, **tool_versions()}
         write_golden(stage / GOLDEN_FILE, golden, stamp)
         report = measure_parity(
@@ -193,6 +196,7 @@ def export_bundle(
             images,
             lambda done, total: notify("parity", done, total),
             limit=limit,
+            reference=reference,
         )
         write_json(stage / PARITY_FILE, report.to_dict())
         write_bytes(stage / PAGE_FILE, bundle_page(contract, report, out.name, guarded=guard is not None).encode())
@@ -242,6 +246,7 @@ def export_targets(
             require_free(folder)
         results: list[ExportResult] = []
         failures: list[S2MEdgeError] = []
+        reference = Reference(network, spec.preprocessing)
         for target in targets:
             try:
                 result = export_bundle(
@@ -255,6 +260,7 @@ def export_targets(
                     limit=limit,
                     guard=guard,
                     notify=lambda step, done, total, name=target.name: notify(f"{name}, {step}", done, total),
+                    reference=reference,
                 )
             except (ParityError, LoweringError) as error:  # the other targets are still worth having
                 interrupts.heed(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import platform
@@ -29,6 +30,8 @@ GOLDEN_FILE = "golden.safetensors"
 MOST_GOLDEN = 1000
 GOLDEN_CANDIDATES = 24
 """Images that are looked at before those that show the object are recorded; each costs one run of the reference."""
+ROOM = 2**28
+"""Bytes of answers that a `Reference` keeps: of one class at 352 x 352 five hundred."""
 
 
 @dataclass(frozen=True)
@@ -77,22 +80,45 @@ def reference_logits(
         return network(image.to(next(weights, image)))[0].float().cpu().numpy()
 
 
+class Reference:
+    """A network's answers to fitted pictures, each computed once while there is room. An export asks for the same ones
+    when it chooses golden inputs and when it measures parity, and one to several targets for each target again.
+
+    Args:
+        network: that does not change meanwhile.
+        room: bytes of answers that are kept.
+    """
+
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing, room: int = ROOM) -> None:
+        self.network, self.preprocessing = network, preprocessing
+        self._room = room
+        self._kept: dict[bytes, NDArray[np.float32]] = {}
+
+    def logits(self, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `reference_logits`."""
+        key = hashlib.sha256(fitted.tobytes()).digest()
+        found = self._kept.get(key)
+        if found is None:
+            found = reference_logits(self.network, fitted, self.preprocessing)
+            if found.nbytes <= self._room:
+                self._room -= found.nbytes
+                self._kept[key] = found
+        return found.copy()
+
+
 def record_golden(
-    network: nn.Module,
-    pictures: Sequence[tuple[str, NDArray[np.uint8]]],
-    preprocessing: Preprocessing,
-    threshold: float,
+    reference: Reference, pictures: Sequence[tuple[str, NDArray[np.uint8]]], threshold: float
 ) -> list[Golden]:
     """Run the reference over fitted pictures."""
     recorded: list[Golden] = []
     for name, fitted in pictures:
-        logits = reference_logits(network, fitted, preprocessing)
+        logits = reference.logits(fitted)
         mask = mask_from_probabilities(probabilities(logits), threshold)
         recorded.append(Golden(name, fitted, logits, mask))
     return recorded
 
 
-def choose_golden(network: nn.Module, spec: NetworkSpec, images: Sequence[Path], count: int) -> list[Golden]:
+def choose_golden(reference: Reference, spec: NetworkSpec, images: Sequence[Path], count: int) -> list[Golden]:
     """Record the pictures that prove most: a device whose masks stay empty must fail on them.
 
     First come those of `images` where the reference finds something, objects of different size if there are many. Where
@@ -116,7 +142,7 @@ def choose_golden(network: nn.Module, spec: NetworkSpec, images: Sequence[Path],
 
     def found_in(path: Path) -> int:
         fitted = read_input(path, preprocessing)
-        logits = reference_logits(network, fitted, preprocessing)
+        logits = reference.logits(fitted)
         return int((mask_from_probabilities(probabilities(logits), spec.threshold) > 0).sum())
 
     areas: dict[Path, int] = {}
@@ -137,7 +163,7 @@ def choose_golden(network: nn.Module, spec: NetworkSpec, images: Sequence[Path],
         if path in areas or found_in(path):
             chosen.setdefault(path)
     pictures = [(path.name, read_input(path, preprocessing)) for path in chosen]
-    return record_golden(network, pictures, preprocessing, spec.threshold)
+    return record_golden(reference, pictures, spec.threshold)
 
 
 def write_golden(path: Path, golden: Sequence[Golden], metadata: dict[str, str]) -> None:

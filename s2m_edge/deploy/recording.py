@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from s2m_edge.deploy.activation import probabilities
-from s2m_edge.deploy.golden import Golden, read_golden, record_golden, reference_device, write_golden
+from s2m_edge.deploy.golden import Golden, Reference, read_golden, record_golden, reference_device, write_golden
 from s2m_edge.devices import full_float32
 from s2m_edge.errors import ContractError
 from s2m_edge.imaging.inputs import read_input
@@ -57,8 +57,8 @@ def record_reference(network: nn.Module, spec: NetworkSpec, images: Sequence[Pat
     preprocessing, threshold = spec.preprocessing, spec.threshold
     pictures = [(path.name, read_input(path, preprocessing)) for path in images]
     with full_float32():
-        golden = record_golden(copy.deepcopy(network).to(device), pictures, preprocessing, threshold)
-    exact = record_golden(copy.deepcopy(network).double(), pictures, preprocessing, threshold)
+        golden = record_golden(Reference(copy.deepcopy(network).to(device), preprocessing), pictures, threshold)
+    exact = record_golden(Reference(copy.deepcopy(network).double(), preprocessing), pictures, threshold)
     error = max(
         float(np.abs(probabilities(one.logits) - probabilities(other.logits)).max())
         for one, other in zip(golden, exact, strict=True)

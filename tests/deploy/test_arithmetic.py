@@ -26,7 +26,8 @@ def test_the_networks_count_is_that_of_its_convolutions_and_of_the_filters_four_
     for hook in hooks:
         hook.remove()
     config = small_model.config
-    for stage, channels in enumerate(config.encoder_channels, start=1):
+    for stage in config.mixer_stages:
+        channels = config.encoder_channels[stage - 1]
         length, basis = config.stage_size(stage), 2 * (config.stage_frequencies(stage) // 2 + 1)
         # Along the width, then along the height, and back again.
         counted += 2 * channels * (length * length * basis + length * basis * basis)

@@ -14,15 +14,16 @@ from torch import nn
 
 from networks import Made, basic_unet, dyn_unet, mobile_unet, plain_u_net, seg_res_net, trained
 from s2m_edge import export
+from s2m_edge.deploy import golden as golden_module
 from s2m_edge.deploy.bundle import open_bundle
 from s2m_edge.deploy.golden import read_golden
 from s2m_edge.deploy.spec import make_spec
 from s2m_edge.errors import CapabilityError, ConfigurationError, ImageError, LoweringError
-from s2m_edge.imaging.preprocess import fit_to_network, normalise
+from s2m_edge.imaging.preprocess import Preprocessing, fit_to_network, normalise
 from s2m_edge.imaging.read import read_image
 from s2m_edge.quantize.network import quantize_network
 from s2m_edge.samples import sample_images
-from s2m_edge.targets.export import export_bundle
+from s2m_edge.targets.export import export_bundle, export_targets
 from s2m_edge.targets.opening import open_runner
 from s2m_edge.targets.predict import load_bundle
 from s2m_edge.targets.registry import TARGETS, Target
@@ -84,6 +85,26 @@ def test_a_small_network_passes_its_gate_on_every_target(target: Target, precisi
     assert found.shape == spec.output_shape
     assert contract.values["network"]["parameters"] > 0
     assert contract.values["network"]["multiply_adds"] > 0
+
+
+def test_targets_that_are_exported_to_together_share_the_networks_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    network, spec = small("plain-u-net")
+    asked: list[bytes] = []
+    answer = golden_module.reference_logits
+
+    def counting(model: nn.Module, fitted_picture: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+        asked.append(fitted_picture.tobytes())
+        return answer(model, fitted_picture, preprocessing)
+
+    monkeypatch.setattr(golden_module, "reference_logits", counting)
+    targets = [target for target in TARGETS if target.name in ("onnx", "openvino")]
+    images = pictures("polyp")
+    results, failures = export_targets(targets, network, spec, images=images, out=tmp_path / "out")
+    assert failures == []
+    assert [len(result.parity.images) for result in results] == [len(images)] * 2
+    assert len(asked) == len(set(asked)), "no picture is answered twice"
 
 
 QUANTIZED = [target for target in TARGETS if "int8" in target.precisions]

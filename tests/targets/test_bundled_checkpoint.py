@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
-from torch import nn
 
 from s2m_edge.checkpoint import bundled_with_weights, load_model, network_spec, read_header
-from s2m_edge.deploy import golden
 from s2m_edge.deploy.bundle import open_bundle
-from s2m_edge.imaging.preprocess import Preprocessing
+from s2m_edge.deploy.golden import Reference
+from s2m_edge.network.model import S2MNet
 from s2m_edge.samples import sample_images
 from s2m_edge.targets.export import export_bundle
-from s2m_edge.targets.measure.parity import measure
 from s2m_edge.targets.registry import TARGETS
 
 pytestmark = pytest.mark.slow
@@ -35,31 +30,19 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def model():
+def model() -> S2MNet:
     return load_model()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def reference_once() -> Iterator[None]:
+@pytest.fixture(scope="module")
+def reference(model: S2MNet) -> Reference:
     """All cases are compared with one network on the same pictures: it answers each of them once, not once a case."""
-    answers: dict[tuple[nn.Module, bytes], NDArray[np.float32]] = {}
-    real = golden.reference_logits
-
-    def remembered(network: nn.Module, fitted: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
-        key = network, fitted.tobytes()
-        if key not in answers:
-            answers[key] = real(network, fitted, preprocessing)
-        return answers[key].copy()
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (golden, measure):
-            patch.setattr(module, "reference_logits", remembered)
-        yield
+    return Reference(model, network_spec(read_header()).preprocessing)
 
 
 @pytest.mark.parametrize(("target", "precision", "spectral"), CASES)
 def test_the_bundled_checkpoint_keeps_its_gate_on_real_pictures(
-    target, precision, spectral, model, polyp_images: list[Path], tmp_path: Path
+    target, precision, spectral, model: S2MNet, reference: Reference, polyp_images: list[Path], tmp_path: Path
 ):
     # The evaluator of saved packages takes seconds per picture: the composite op's package gets four of the twenty.
     evaluated = target.name == "coreml" and spectral != target.default_lowering
@@ -72,6 +55,7 @@ def test_the_bundled_checkpoint_keeps_its_gate_on_real_pictures(
         spectral=spectral,
         images=images,
         out=tmp_path / "bundle",
+        reference=reference,
     )
     assert len(result.parity.images) == len(images)
     assert result.parity.passed

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from s2m_edge.deploy.activation import probabilities
 from s2m_edge.deploy.bundle import Bundle
-from s2m_edge.deploy.golden import reference_device, reference_logits
+from s2m_edge.deploy.golden import Reference, reference_device
 from s2m_edge.errors import ContractError, ParityError
 from s2m_edge.imaging.inputs import read_input
 from s2m_edge.imaging.preprocess import mask_from_probabilities
@@ -40,6 +40,7 @@ def measure_parity(
     threads: int | None = None,
     record: Record | None = None,
     limit: int | None = None,
+    reference: Reference | None = None,
 ) -> ParityReport:
     """Compare a bundle's artifact, loaded afresh, with `network` on image files.
 
@@ -50,6 +51,7 @@ def measure_parity(
         progress: called with images done and in all.
         limit: take the first so many; by default as many as the target's gate takes (all, or few where it is slow). If
             the reference finds nothing on these, the first of the others where it finds something is taken too.
+        reference: answers of `network` that are there already.
 
     Raises:
         ContractError: the network is not of the bundle's size, channels or classes.
@@ -63,6 +65,7 @@ def measure_parity(
     given: Sequence[Any] = images if record is None else record.golden
     if not given:
         raise ParityError(f"parity of {contract.target} was not measured: no images", "Give --images.")
+    answers = reference or Reference(network, preprocessing)
     runner = open_runner(bundle, threads)
     measured: list[ImageParity] = []
     wanted = len(target_of(bundle).take_for_gate(given, limit))
@@ -72,20 +75,20 @@ def measure_parity(
         if record is not None:
             return item.name, item.image, probabilities(item.logits)
         fitted = read_input(item, preprocessing)
-        return item.name, fitted, probabilities(reference_logits(network, fitted, preprocessing))
+        return item.name, fitted, probabilities(answers.logits(fitted))
 
     for index, item in enumerate(given):
         beyond = index >= wanted
         if beyond and any(image.shows_object for image in measured):
             break
         progress(min(index, wanted), wanted)
-        name, fitted, reference = reference_of(item)
-        if beyond and not mask_from_probabilities(reference, contract.threshold).any():
+        name, fitted, expected = reference_of(item)
+        if beyond and not mask_from_probabilities(expected, contract.threshold).any():
             continue
         began = time.perf_counter()
-        edge = shaped_answer(runner.predict, fitted, reference.shape)
+        edge = shaped_answer(runner.predict, fitted, expected.shape)
         milliseconds = (time.perf_counter() - began) * 1e3
-        measured.append(compare(name, reference, edge, contract.threshold, milliseconds))
+        measured.append(compare(name, expected, edge, contract.threshold, milliseconds))
     progress(wanted, wanted)
     return ParityReport(
         target=contract.target,

@@ -20,12 +20,12 @@ from s2m_edge.targets.executorch.export import ExecuTorchExporter
 from s2m_edge.targets.executorch.operator_library import OPERATOR, kernel_library
 from s2m_edge.targets.executorch.run import ExecuTorchRunner
 from s2m_edge.targets.registry import find_target
-from support import Case, lowering_request, make_case
+from support import SPECTRAL_STAGES, Case, lowering_request, make_case
 
 pytestmark = pytest.mark.skipif(
     find_compiler() is None or find_cmake() is None, reason="no C++ compiler or no CMake: the kernel cannot be built"
 )
-STAGES = 5
+STAGES = len(SPECTRAL_STAGES)
 UNKNOWN = "s2m_edge::spectral_filtre"
 
 
