@@ -26,6 +26,7 @@ NOT_RUN = {
     r"^s2m-edge train": "trains for hours; tests/train",
     r"^s2m-edge (quantize|sensitivity|gate)": "measures for minutes; tests/quantize, tests/targets/measure",
     r"^s2m-edge benchmark": "takes minutes; tests/targets/measure/benchmark",
+    r"--gate gate.json": "shows files of commands that are not run; tests/targets/measure/page",
     r"^s2m-edge (demo|serve)": "starts an app; tests/apps",
     r"^s2m-edge export (?!.*(-t|--target) (onnx|openvino)( |$))": "lowers to slow targets; tests/targets",
     r"basic-unet": "a large network of that page's own; tests/targets/test_any_network.py",
@@ -76,6 +77,8 @@ def reader(place: Path, monkeypatch) -> None:
     for target in ("openvino", "onnx"):
         if not (place / "exports" / f"s2mnet-polyp-352-{target}-float32").exists():
             s2m_edge.export("polyp", target=target, images="my/images/", limit=1)
+    if not (place / "before").exists():
+        shutil.copytree(place / "exports", place / "before")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

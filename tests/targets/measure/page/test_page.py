@@ -220,6 +220,54 @@ def test_a_report_comes_back_as_it_was_written(folder: Path):
     assert ParityReport.from_dict(values).to_dict() == values
 
 
+def accuracy_of(folder: Path, dice: float, breaches: list[str]) -> dict:
+    """What `s2m-edge gate --out` writes of a bundle, shortened."""
+
+    def stage(name: str, title: str, mean: float) -> dict:
+        return {"name": name, "title": title, "dice": {"mean": mean}, "hd95": {"mean": None}}
+
+    moved = {"name": "runtime", "reference": "float", "gate": {"mean_dice": 0.005}, "mean_dice": dice - 0.9}
+    return {
+        "data": {"name": "polyps", "split": "test", "images": 7},
+        "passed": not breaches,
+        "breaches": breaches,
+        "remark": "",
+        "stages": [stage("float", "PyTorch, float32", 0.9), stage("runtime", "onnx int8", dice)],
+        "differences": [{**moved, "worst_dice": -0.01, "worst_image": "worst.png"}],
+        "hashes": {"weights": opened(folder).contract.weights_sha256},
+    }
+
+
+def benchmark_of(median: float) -> dict:
+    contender = {"title": "onnx float32", "status": "executed", "ratio_to_eager": 1.5, "artifact_bytes": 2_000_000}
+    latency = {"median": median, "percentile_10": median - 1, "percentile_90": median + 1}
+    left_out = {**contender, "title": "coreml float32", "status": "converted, not executed", "ratio_to_eager": None}
+    rows = [{**contender, "latency_milliseconds": latency}, {**left_out, "latency_milliseconds": None}]
+    return {"machine": {"line": "a processor, 1 thread"}, "base": "eager", "contenders": rows}
+
+
+def test_files_of_gate_and_benchmark_are_shown_and_a_breach_of_theirs_counts(run, folder: Path, tmp_path: Path):
+    gate, benchmark, out = (tmp_path / name for name in ("gate.json", "benchmark.json", "page.html"))
+    benchmark.write_text(json.dumps(benchmark_of(41.5)))
+    gate.write_text(json.dumps(accuracy_of(folder, 0.8975, [])))
+    code, printed, err = run("report", folder, "--gate", gate, "--benchmark", benchmark, "--no-run", "--out", out)
+    assert code == 0, err
+    text = Page(out.read_text()).text
+    for figure in ("7 pictures of polyps, test", "0.8975", "-0.0025 (allowed 0.005)", "-0.0100 (worst.png)"):
+        assert figure in text
+    for figure in ("a processor, 1 thread", "onnx float32 41.5 40.5 to 42.5 1.50 2.0", "converted, not executed"):
+        assert figure in text
+    gate.write_text(json.dumps(accuracy_of(folder, 0.5, ["runtime against float: mean Dice -0.4000, allowed 0.005"])))
+    code, printed, err = run("report", folder, "--gate", gate, "--no-run", "--out", out)
+    assert_one_line_error(code, printed, err, "mean Dice -0.4000", expected=1)
+    gate.write_text(json.dumps({**accuracy_of(folder, 0.9, []), "hashes": {"weights": "0" * 64}}))
+    code, printed, err = run("report", folder, "--gate", gate, "--no-run", "--out", out)
+    assert_one_line_error(code, printed, err, "about another network")
+    gate.write_text(json.dumps({**accuracy_of(folder, 0.9, []), "stages": [{}]}))
+    code, printed, err = run("report", folder, "--gate", gate, "--no-run", "--out", out)
+    assert_one_line_error(code, printed, err, "lacks figures")
+
+
 def test_names_are_text_whatever_they_hold(changed: Path):
     change_parity(changed, name="<img src=x onerror=alert(1)>")
     contract = json.loads((changed / CONTRACT_FILE).read_text())
