@@ -14,21 +14,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def install(*arguments: str) -> None:
-    """Install with pip, and leave the bytecode to Python: most of thirty thousand modules are never imported, and to
-    compile them all takes a third of the set-up."""
-    options = ("--quiet", "--disable-pip-version-check", "--no-compile")
-    subprocess.run([sys.executable, "-m", "pip", "install", *options, *arguments], check=True, cwd=ROOT)
+def pip(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "pip", *arguments], check=True, cwd=ROOT)
 
 
 def main() -> int:
     torch_pin = re.search(r'"(torch==[^"]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert torch_pin is not None, "pyproject.toml pins torch"
     try:
-        install(torch_pin.group(1))
-        install("--editable", ".[dev]")
+        pip("install", "--quiet", "--disable-pip-version-check", torch_pin.group(1))
+        pip("install", "--quiet", "--disable-pip-version-check", "--editable", ".[dev]")
         networks = ["--no-deps", "--target", str(Path(sys.prefix) / "networks"), "--requirement", "tools/networks.txt"]
-        install("--upgrade", *networks)
+        pip("install", "--quiet", "--disable-pip-version-check", "--upgrade", *networks)
     except subprocess.CalledProcessError as error:
         print(f"error: pip failed ({error.returncode}); its message is above. Check the network and run again.")
         return 2

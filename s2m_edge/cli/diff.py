@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s2m_edge.cli.options import JsonOption
+from s2m_edge.cli.options import JsonOption, finite
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,6 +25,7 @@ def diff(
         typer.Option(
             help="Share of what a gate allows in all that B may lose against A; of a time, of the time itself.",
             min=0.0,
+            callback=finite,
         ),
     ] = 0.1,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page too.")] = None,
@@ -34,8 +35,6 @@ def diff(
 
     Figures are judged by the share of their gate; weights are compared block by block.
     """
-    import math
-
     from s2m_edge import console
     from s2m_edge.errors import ConfigurationError
     from s2m_edge.files import write_bytes
@@ -43,8 +42,6 @@ def diff(
     from s2m_edge.targets.measure.changes import changes_html, compare_sides, open_side
     from s2m_edge.targets.measure.changes.write import sentence
 
-    if not math.isfinite(tolerance):
-        raise ConfigurationError("--tolerance is no number", "Give a share, such as 0.1.")
     if html is not None:
         if html.suffix.lower() not in (".html", ".htm"):
             raise ConfigurationError(f"{html} is no page's name", "End it with .html.")
