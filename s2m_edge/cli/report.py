@@ -105,7 +105,7 @@ def report(
                 "verdict": entry.report.verdict,
                 "passed": not entry.breaches,
                 "run_here_on": entry.device or None,
-                "not_run": entry.not_run or None,
+                "not_run": entry.failure or entry.not_run or None,
             }
             for entry in facts
         ],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from s2m_edge.deploy.precision import QUANTIZED_AGAINST_FLOAT
 from s2m_edge.errors import ConfigurationError, in_one_line
-from s2m_edge.targets.measure.parity.gates import GATES
+from s2m_edge.targets.measure.parity.gates import GATES, gated_figures
 from s2m_edge.targets.measure.parity.report import ParityReport
 from s2m_edge.text_files import read_text
 from s2m_edge.texts import printable
@@ -104,18 +104,12 @@ def _bundle(folder: Path) -> Side:
 
 
 def _parity_side(path: Path, report: ParityReport) -> Side:
-    gate, images = GATES[report.precision], report.images
-    figures: dict[str, Figure] = {}
-    for name, attribute, limit, higher in (
-        ("largest probability error", "max_probability_error", gate.probability_error, False),
-        ("mean probability error", "mean_probability_error", gate.mean_probability_error, False),
-        ("least mask agreement", "mask_agreement", gate.mask_agreement, True),
-        ("least Dice between masks", "mask_dice", gate.mask_dice, True),
-    ):
-        values = [getattr(image, attribute) for image in images]
-        worst = next((value for value in values if value != value), (min if higher else max)(values))
-        allowed = None if limit is None else (1 - limit if higher else limit)
-        figures[name] = Figure(worst, higher, allowed)
+    figures = {
+        f"least {entry.title}" if entry.likeness else entry.title: Figure(
+            entry.worst(report.images)[0], entry.likeness, entry.allowed
+        )
+        for entry in gated_figures(GATES[report.precision])
+    }
     facts = {
         "verdict": report.verdict,
         "edge device": report.edge_device,

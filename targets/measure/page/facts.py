@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,8 @@ class BundleFacts:
         report: its `parity.json`: what was measured when it was exported.
         shown: its recorded inputs, the worst here first; in their own order where none was run.
         device: what they were run on; empty where they were not.
-        not_run: why they were not; empty where they were.
+        not_run: why nobody tried: a runtime that is missing, or it was not asked for; empty where somebody did.
+        failure: why an artifact that was tried does not load or does not answer; that is a breach.
     """
 
     bundle: Bundle
@@ -59,6 +60,7 @@ class BundleFacts:
     shown: tuple[ShownInput, ...]
     device: str
     not_run: str
+    failure: str = ""
 
     @property
     def breaches_here(self) -> list[str]:
@@ -69,7 +71,8 @@ class BundleFacts:
     @property
     def breaches(self) -> list[str]:
         """Of the export and of here."""
-        return [*self.report.breaches, *(f"run here: {breach}" for breach in self.breaches_here)]
+        failed = [self.failure] if self.failure else []
+        return [*self.report.breaches, *(f"run here: {breach}" for breach in (*failed, *self.breaches_here))]
 
 
 def read_parity(bundle: Bundle) -> ParityReport:
@@ -105,7 +108,7 @@ def bundle_facts(bundle: Bundle, threads: int | None = None, run: bool = True) -
     """
     report = read_parity(bundle)
     golden, _ = read_golden(bundle.folder / GOLDEN_FILE)
-    runner, not_run = _open(bundle, threads) if run else (None, "it was not asked for")
+    runner, not_run, failure = _open(bundle, threads) if run else (None, "it was not asked for", "")
     shown: list[ShownInput] = []
     for entry in golden:
         guard = None if bundle.guard is None else bundle.guard.judge(entry.image)
@@ -118,19 +121,22 @@ def bundle_facts(bundle: Bundle, threads: int | None = None, run: bool = True) -
                 milliseconds = (time.perf_counter() - began) * 1e3
                 measured = compare(entry.name, reference, edge, bundle.contract.threshold, milliseconds)
             except S2MEdgeError as error:
-                runner, not_run = None, error.cause
+                runner, failure = None, error.cause
         shown.append(ShownInput(entry, reference, edge, measured, guard))
     shown.sort(key=_error, reverse=True)
-    return BundleFacts(bundle, report, tuple(shown), "" if runner is None else runner.device, not_run)
+    if runner is None:  # of one that failed on the way, what it answered before means nothing
+        shown = [replace(entry, edge=None, parity=None) for entry in shown]
+    return BundleFacts(bundle, report, tuple(shown), "" if runner is None else runner.device, not_run, failure)
 
 
-def _open(bundle: Bundle, threads: int | None) -> tuple[Runner | None, str]:
+def _open(bundle: Bundle, threads: int | None) -> tuple[Runner | None, str, str]:
+    """A runner, why there is none to try, and why the artifact does not load."""
     try:
-        return open_runner(bundle, threads), ""
+        return open_runner(bundle, threads), "", ""
     except MissingBackendError as error:
-        return None, error.cause
+        return None, error.cause, ""
     except S2MEdgeError as error:
-        return None, f"it does not load: {error.cause}"
+        return None, "", f"the artifact does not load ({error.cause})"
 
 
 def _error(entry: ShownInput) -> float:

@@ -18,8 +18,9 @@ from s2m_edge.targets.measure.page.pictures import Tile, tiles
 from s2m_edge.targets.measure.page.plots import error_plot, spectrum_plot
 from s2m_edge.targets.measure.page.spectrum import StageSpectrum
 from s2m_edge.targets.measure.parity.compare import ImageParity
-from s2m_edge.targets.measure.parity.gates import GATES
+from s2m_edge.targets.measure.parity.gates import GATES, gated_figures
 from s2m_edge.targets.measure.parity.report import ParityReport
+from s2m_edge.targets.measure.parity.table import is_timed, table_cells
 from s2m_edge.targets.registry import find_target
 from s2m_edge.texts import printable
 from s2m_edge.versions import tool_versions
@@ -76,7 +77,12 @@ def page_html(content: PageContent) -> str:
             intended_use=INTENDED_USE,
             verdicts=[(section["name"], section["verdict"], section["passed"]) for section in sections],
             sections=sections,
-            overview=[_overview(facts) for facts in content.bundles] if len(content.bundles) > 1 else [],
+            overview=[
+                table_cells(facts.report, facts.bundle.contract.values["artifact"]["bytes"])
+                for facts in content.bundles
+            ]
+            if len(content.bundles) > 1
+            else [],
             network=_network_rows(content),
             stages=content.stages,
             spectrum=spectrum_plot(content.stages) if content.stages else "",
@@ -152,29 +158,13 @@ def _section(facts: BundleFacts, index: int) -> dict[str, Any]:
         "pictures": pictures,
         "recorded": len(facts.shown),
         "device": facts.device,
-        "not_run": facts.not_run,
+        "not_run": facts.failure or facts.not_run,
         "executed": _execution_rows(facts),
         "classes": [(printable(entry.name), f"#{bytes(entry.colour).hex()}") for entry in bundle.contract.classes],
         "contract": _contract_rows(values),
         "hashes": [("network's weights", bundle.contract.weights_sha256), *sorted(bundle.contract.files.items())],
         "tools": ", ".join(f"{name} {version}" for name, version in values["tools"].items()),
     }
-
-
-def _overview(facts: BundleFacts) -> Sequence[str]:
-    """A row of several bundles side by side."""
-    report = facts.report
-    summary = report.to_dict()["summary"]
-    timed = report.verdict == "executed" and not find_target(report.target).slow_runtime
-    return (
-        f"{report.target} {report.precision}",
-        report.verdict,
-        f"{summary['max_probability_error']:.1e}",
-        f"{summary['min_mask_agreement']:.5f}",
-        f"{summary['min_mask_dice']:.4f}",
-        f"{summary['median_milliseconds']:.0f}" if timed else "-",
-        f"{facts.bundle.contract.values['artifact']['bytes'] / 1e6:.1f}",
-    )
 
 
 def _worst_and_typical(facts: BundleFacts) -> list[tuple[ShownInput, str]]:
@@ -201,34 +191,26 @@ def _guard_figures(guard: GuardVerdict) -> str:
 
 def _gate_rows(report: ParityReport) -> list[dict[str, str]]:
     """Figure, worst value, what is allowed, and how much of it is left."""
-    gate, images = GATES[report.precision], report.images
     rows: list[dict[str, str]] = []
-    for title, attribute, limit, likeness in (
-        ("largest error of a probability", "max_probability_error", gate.probability_error, False),
-        ("mean error of a probability", "mean_probability_error", gate.mean_probability_error, False),
-        ("pixels with the same label", "mask_agreement", gate.mask_agreement, True),
-        ("Dice between the masks", "mask_dice", gate.mask_dice, True),
-    ):
-        figures = [getattr(image, attribute) for image in images]
-        worst = math.nan if any(math.isnan(figure) for figure in figures) else (min if likeness else max)(figures)
-        where = next((image.name for image in images if getattr(image, attribute) == worst), images[0].name)
+    for entry in gated_figures(GATES[report.precision]):
+        worst, where = entry.worst(report.images)
+        bound = "at least" if entry.likeness else "at most"
         rows.append(
             {
-                "title": title,
-                "worst": f"{worst:.5f}" if likeness else f"{worst:.1e}",
+                "title": entry.title,
+                "worst": f"{worst:.5f}" if entry.likeness else f"{worst:.1e}",
                 "where": printable(where),
-                "allowed": "-" if limit is None else f"{'at least' if likeness else 'at most'} {limit:g}",
-                "margin": _margin(worst, limit, likeness),
+                "allowed": "-" if entry.limit is None else f"{bound} {entry.limit:g}",
+                "margin": _margin(1 - worst if entry.likeness else worst, entry.allowed),
             }
         )
     return rows
 
 
-def _margin(worst: float, limit: float | None, likeness: bool) -> str:
+def _margin(lost: float, allowed: float | None) -> str:
     """How many times the loss that is allowed exceeds the one that was found."""
-    if limit is None:
+    if allowed is None:
         return "not limited"
-    lost, allowed = (1 - worst, 1 - limit) if likeness else (worst, limit)
     if not math.isfinite(lost) or lost > allowed:
         return "BREACHED"
     return "nothing lost" if lost <= 0 else f"{allowed / lost:.3g} times"
@@ -237,7 +219,9 @@ def _margin(worst: float, limit: float | None, likeness: bool) -> str:
 def _execution_rows(facts: BundleFacts) -> list[Row]:
     report = facts.report
     taken = f"{len(report.images)} of {max(report.images_given, len(report.images))}"
-    here = f"recorded inputs run on {facts.device}" if facts.device else f"not run here: {facts.not_run}"
+    here = (
+        f"recorded inputs run on {facts.device}" if facts.device else f"not run here: {facts.failure or facts.not_run}"
+    )
     rows = [
         ("verdict", f"{report.verdict}, {'passed' if report.passed else 'FAILED'}"),
         ("artifact ran on", report.edge_device),
@@ -245,7 +229,7 @@ def _execution_rows(facts: BundleFacts) -> list[Row]:
         ("pictures compared", f"{taken}; the reference finds something on {report.images_with_foreground}"),
         ("for this page", here),
     ]
-    if report.verdict == "executed" and not find_target(report.target).slow_runtime:
+    if is_timed(report):
         rows.append(("time of a picture then", f"{report.to_dict()['summary']['median_milliseconds']:.0f} ms, median"))
     rows += [(name, _plain(value)) for name, value in report.observations.items()]
     return [*rows, *([("remark", report.remark)] if report.remark else [])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from s2m_edge.deploy.precision import PRECISION_ROWS, QUANTIZED_AGAINST_FLOAT, AccuracyGate, Gate
 from s2m_edge.targets.measure.parity.compare import ImageParity
@@ -66,30 +67,62 @@ def _lost(moved: float, gate: AccuracyGate) -> float:
     return abs(moved) if gate.both_ways else -moved
 
 
+@dataclass(frozen=True)
+class GatedFigure:
+    """One of the four figures of a picture that a gate can limit.
+
+    Attributes:
+        title: for people; attribute: of `ImageParity`.
+        limit: what it may be at most, a likeness at least; None where it is not limited.
+        likeness: whether more of it is better.
+    """
+
+    title: str
+    attribute: str
+    limit: float | None
+    likeness: bool
+
+    @property
+    def allowed(self) -> float | None:
+        """How much may be lost of what agrees entirely; None where that is not limited."""
+        return self.limit if self.limit is None or not self.likeness else 1 - self.limit
+
+    def worst(self, images: Sequence[ImageParity]) -> tuple[float, str]:
+        """The worst value, and the image that has it; no number is worse than any.
+
+        Args:
+            images: at least one.
+        """
+        values = [(getattr(image, self.attribute), image.name) for image in images]
+        nothing = next((entry for entry in values if math.isnan(entry[0])), None)
+        return nothing or (min if self.likeness else max)(values, key=lambda entry: entry[0])
+
+
+def gated_figures(gate: Gate) -> tuple[GatedFigure, ...]:
+    """The figures of a gate, errors first."""
+    return (
+        GatedFigure("largest probability error", "max_probability_error", gate.probability_error, likeness=False),
+        GatedFigure("mean probability error", "mean_probability_error", gate.mean_probability_error, likeness=False),
+        GatedFigure("mask agreement", "mask_agreement", gate.mask_agreement, likeness=True),
+        GatedFigure("Dice between masks", "mask_dice", gate.mask_dice, likeness=True),
+    )
+
+
 def breaches(gate: Gate, image: ImageParity) -> list[str]:
     """What of `image` is outside `gate`, as sentences that name the image and the figure; empty when it holds.
 
     A figure that is not finite is a breach, limited or not. One sentence for each figure at most.
     """
-    errors = (
-        ("largest probability error", image.max_probability_error, gate.probability_error),
-        ("mean probability error", image.mean_probability_error, gate.mean_probability_error),
-    )
-    likenesses = (
-        ("mask agreement", image.mask_agreement, gate.mask_agreement),
-        ("Dice between masks", image.mask_dice, gate.mask_dice),
-    )
     found: list[str] = []
-    for title, figure, limit in errors:
+    for entry in gated_figures(gate):
+        figure: float = getattr(image, entry.attribute)
         if not math.isfinite(figure):
-            found.append(f"{image.name}: {title} {figure}: outputs are not finite")
-        elif limit is not None and figure > limit:
-            found.append(f"{image.name}: {title} {figure:.3g} above {limit:g}")
-    for title, figure, limit in likenesses:
-        if not math.isfinite(figure):
-            found.append(f"{image.name}: {title} {figure}: it is not finite")
-        elif limit is not None and figure < limit:
-            found.append(f"{image.name}: {title} {figure:.6f} below {limit:g}")
+            which = "it is" if entry.likeness else "outputs are"
+            found.append(f"{image.name}: {entry.title} {figure}: {which} not finite")
+        elif entry.limit is not None and entry.likeness and figure < entry.limit:
+            found.append(f"{image.name}: {entry.title} {figure:.6f} below {entry.limit:g}")
+        elif entry.limit is not None and not entry.likeness and figure > entry.limit:
+            found.append(f"{image.name}: {entry.title} {figure:.3g} above {entry.limit:g}")
     return found
 
 

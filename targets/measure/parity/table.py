@@ -37,20 +37,31 @@ def parity_table(rows: Sequence[tuple[ParityReport, int]]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("gate", no_wrap=True)
     for report, size in rows:
-        timed = report.verdict == "executed" and not find_target(report.target).slow_runtime
-        summary = report.to_dict()["summary"]
-        table.add_row(
-            f"{report.target} {report.precision}",
-            report.verdict,
-            f"{summary['max_probability_error']:.1e}",
-            f"{summary['min_mask_agreement']:.5f}",
-            f"{summary['min_mask_dice']:.4f}",
-            # An evaluator's or an interpreter's time says nothing of a device.
-            f"{summary['median_milliseconds']:.0f}" if timed else "-",
-            f"{size / 1e6:.1f}",
-            console.passed_or_failed(report.passed),
-        )
+        table.add_row(*table_cells(report, size), console.passed_or_failed(report.passed))
     return table
+
+
+def table_cells(report: ParityReport, size: int) -> tuple[str, ...]:
+    """One report as a row: bundle, verdict, largest error, least agreement, least Dice, milliseconds, MB.
+
+    Args:
+        size: of the artifact, in bytes.
+    """
+    summary = report.to_dict()["summary"]
+    return (
+        f"{report.target} {report.precision}",
+        report.verdict,
+        f"{summary['max_probability_error']:.1e}",
+        f"{summary['min_mask_agreement']:.5f}",
+        f"{summary['min_mask_dice']:.4f}",
+        f"{summary['median_milliseconds']:.0f}" if is_timed(report) else "-",
+        f"{size / 1e6:.1f}",
+    )
+
+
+def is_timed(report: ParityReport) -> bool:
+    """Whether its times are a device's: an evaluator's or an interpreter's say nothing of one."""
+    return report.verdict == "executed" and not find_target(report.target).slow_runtime
 
 
 def print_remarks(reports: Sequence[ParityReport]) -> None:

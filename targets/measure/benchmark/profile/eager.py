@@ -27,10 +27,10 @@ class BlockClock:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.seconds: dict[Place, float] = defaultdict(float)
-        self._began: dict[Place, float] = {}
         from torch import nn
 
+        self.seconds: dict[Place, float] = defaultdict(float)
+        self._began: dict[Place, float] = {}
         for name, module in network.named_modules():
             place = None if isinstance(module, nn.Identity) else locate(name)  # a stage without a mixer has none
             # The outermost module of each place: "stem", but not "stem.0" inside it.

@@ -17,7 +17,7 @@ from s2m_edge.deploy.activation import probabilities
 from s2m_edge.deploy.bundle import Bundle, open_bundle
 from s2m_edge.deploy.contract import CONTRACT_FILE
 from s2m_edge.deploy.golden import GOLDEN_FILE, read_golden
-from s2m_edge.errors import ContractError, MissingBackendError, ParityError
+from s2m_edge.errors import AnswerError, ContractError, LoweringError, MissingBackendError, ParityError
 from s2m_edge.files import write_json
 from s2m_edge.network.spectral import reference_spectral_filter
 from s2m_edge.notice import NOTICE
@@ -156,6 +156,30 @@ def test_an_artifact_that_is_not_run_is_said_not_to_be(folder: Path, monkeypatch
     page = Page(page_html(PageContent((facts,), None)))
     assert (facts.device, facts.not_run) == ("", "onnxruntime is not installed")
     assert "The artifact was not run for this page: onnxruntime is not installed." in page.text
+    assert "difference" not in page.text
+
+
+@pytest.mark.parametrize("fault", ["does not load", "does not answer", "dies on the way"])
+def test_an_artifact_that_was_tried_and_failed_is_a_breach(folder: Path, monkeypatch: pytest.MonkeyPatch, fault: str):
+    bundle, answered = opened(folder), []
+
+    def fail(*arguments: object) -> np.ndarray:
+        answered.append(arguments)
+        if fault == "dies on the way" and len(answered) == 1:
+            return probabilities(read_golden(folder / GOLDEN_FILE)[0][0].logits)
+        raise AnswerError("the artifact failed while running", "Export it again.")
+
+    def unloadable(bundle: Bundle, threads: int | None = None) -> None:
+        raise LoweringError("it is truncated", "Export it again.")
+
+    if fault == "does not load":
+        monkeypatch.setattr(facts_module, "open_runner", unloadable)
+    monkeypatch.setattr(facts_module, "shaped_answer", fail)
+    facts = bundle_facts(bundle)
+    assert (facts.device, facts.not_run, len(facts.breaches)) == ("", "", 1)
+    page = Page(page_html(PageContent((facts,), None)))
+    assert "Failed." in page.text
+    assert "Passed." not in page.text
     assert "difference" not in page.text
 
 
