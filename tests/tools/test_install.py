@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import install
+import pytest
 
 LISTED = """
 :env:.cert='/etc/ours.crt'
