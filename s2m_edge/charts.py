@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s2m_edge.errors import ConfigurationError, MissingBackendError
+from s2m_edge.errors import ConfigurationError
 from s2m_edge.files import write_bytes
-from s2m_edge.installation import install_command
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,12 +23,9 @@ def require_drawable(path: Path) -> None:
 
     Raises:
         ConfigurationError: the suffix is neither .png nor .svg.
-        MissingBackendError: matplotlib is not installed.
     """
     if path.suffix.lower() not in CHART_SUFFIXES:
         raise ConfigurationError(f"{path} is no chart's name", f"End it with {' or '.join(CHART_SUFFIXES)}.")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingBackendError("matplotlib is not installed", install_command("benchmark"))
 
 
 def write_figure(path: Path, draw: Callable[[], Figure], font_size: float, dots_per_inch: int) -> None:

@@ -12,7 +12,7 @@ from s2m_edge import __version__
 OF_THE_WORKSHOP = ("dev", "docs")
 """Extras that only those need who work on the toolkit itself."""
 
-NOT_REPORTED = (*OF_THE_WORKSHOP, "train", "teacher", "quantize", "benchmark", "desktop", "web", "archive")
+NOT_REPORTED = (*OF_THE_WORKSHOP, "train", "teacher", "quantize", "desktop", "web", "archive")
 """Extras of which no artifact and no figure depends."""
 
 

@@ -14,6 +14,7 @@ from s2m_edge.deploy.contract import CONTRACT_FILE, Contract
 from s2m_edge.deploy.golden import GOLDEN_FILE
 from s2m_edge.deploy.guard import GUARD_FILE
 from s2m_edge.notice import NOTICE
+from s2m_edge.targets.measure.page.exported import REPORT_FILE
 from s2m_edge.targets.measure.parity.report import PARITY_FILE, ParityReport
 from s2m_edge.targets.registry import find_target
 
@@ -45,6 +46,7 @@ def bundle_page(contract: Contract, report: ParityReport, name: str, *, guarded:
         (CONTRACT_FILE, "what has to be done before and after it, and every file's SHA-256"),
         (GOLDEN_FILE, "recorded inputs and the network's answers, for a self-test"),
         (PARITY_FILE, "how the artifact was compared with the network"),
+        (REPORT_FILE, "the same as a page for people: margins, pictures, spectra, hashes"),
         *([(GUARD_FILE, "what the training's pictures look like, to warn of others")] if guarded else []),
     ]
     shape = " x ".join(str(side) for side in values["output"]["shape"])

@@ -30,6 +30,7 @@ from s2m_edge.files import (
 from s2m_edge.notice import INTENDED_USE, NOTICE
 from s2m_edge.targets.base import LoweringRequest
 from s2m_edge.targets.bundle_page import PAGE_FILE, bundle_page
+from s2m_edge.targets.measure.page.exported import REPORT_FILE, EdgeAnswers, ExportPages
 from s2m_edge.targets.measure.parity.measure import measure_parity
 from s2m_edge.targets.measure.parity.report import PARITY_FILE, ParityReport
 from s2m_edge.targets.quiet import quiet_copies
@@ -144,6 +145,7 @@ def export_bundle(
     guard: Path | None = None,
     notify: Notify = ignore_progress,
     reference: Reference | None = None,
+    pages: ExportPages | None = None,
 ) -> ExportResult:
     """Lower `network`, prove parity on `images` with the artifact reloaded, and publish the bundle as `out`.
 
@@ -159,6 +161,7 @@ def export_bundle(
         guard: a file of `s2m-edge guard`, which becomes part of the bundle.
         notify: called with the step's name, images done and in all.
         reference: answers of `network` that are there already.
+        pages: what makes the pages of the bundles that `network` is exported to.
 
     Raises:
         CapabilityError, MissingBackendError, LoweringError, OutputError, ImageError: see their docstrings.
@@ -189,6 +192,7 @@ def export_bundle(
         golden = choose_golden(reference, spec, images, GOLDEN_COUNT)
         stamp = {"device": reference_device(), "weights_sha256": spec.weights_sha256, **tool_versions()}
         write_golden(stage / GOLDEN_FILE, golden, stamp)
+        answers = EdgeAnswers(golden)
         report = measure_parity(
             Bundle(stage, contract),
             network,
@@ -197,10 +201,15 @@ def export_bundle(
             lambda done, total: notify("parity", done, total),
             limit=limit,
             reference=reference,
+            observe=answers,
         )
         write_json(stage / PARITY_FILE, report.to_dict())
         write_bytes(stage / PAGE_FILE, bundle_page(contract, report, out.name, guarded=guard is not None).encode())
-        contract = seal_contract(contract, stage, parity_entry(report))
+        proved = parity_entry(report)
+        whole = Bundle(stage, seal_contract(contract, stage, proved))
+        page = (pages or ExportPages(network, spec)).page(whole, out.name, report, golden, answers)
+        write_bytes(stage / REPORT_FILE, page.encode())
+        contract = seal_contract(contract, stage, proved)
         write_json(stage / CONTRACT_FILE, contract.values)
         try:
             report.require_passed()
@@ -246,7 +255,7 @@ def export_targets(
             require_free(folder)
         results: list[ExportResult] = []
         failures: list[S2MEdgeError] = []
-        reference = Reference(network, spec.preprocessing)
+        reference, pages = Reference(network, spec.preprocessing), ExportPages(network, spec)
         for target in targets:
             try:
                 result = export_bundle(
@@ -261,6 +270,7 @@ def export_targets(
                     guard=guard,
                     notify=lambda step, done, total, name=target.name: notify(f"{name}, {step}", done, total),
                     reference=reference,
+                    pages=pages,
                 )
             except (ParityError, LoweringError) as error:  # the other targets are still worth having
                 interrupts.heed(error)

@@ -219,16 +219,13 @@ def _require_recordable(
 
 
 def _require_by(by: str, record: bool) -> None:
-    """Raise ConfigurationError, or MissingBackendError, before any work that --by could not use."""
-    from s2m_edge.charts import require_drawable
+    """Raise ConfigurationError before any work that --by could not use."""
     from s2m_edge.errors import ConfigurationError
 
     if by not in (IMAGE, PATIENT):
         raise ConfigurationError(f"there are no figures by {by!r}", f"Choose --by {IMAGE} or {PATIENT}.")
-    if by == PATIENT:
-        if record:
-            raise ConfigurationError("--record is for figures of images", "Leave --by patient out, or --record.")
-        require_drawable(Path("bland-altman.png"))
+    if by == PATIENT and record:
+        raise ConfigurationError("--record is for figures of images", "Leave --by patient out, or --record.")
 
 
 def _patient_table(patients: dict[str, Any]) -> Table:

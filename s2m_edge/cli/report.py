@@ -59,8 +59,8 @@ def report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigurationError(f"{out} is no page's name", "End it with .html.")
     require_own_file(out)
-    require_drawing()
     bundles, network = _open(models)
+    _require_outside(out, bundles)
     accuracy = None if gate is None else read_json_of(gate, ("stages", "differences", "data"), "s2m-edge gate --out")
     measured = None
     if benchmark is not None:
@@ -123,13 +123,6 @@ def report(
         raise ParityError(f"{content.breaches[0]}{more}", f"Do not deploy it; {out} has every figure.")
 
 
-def require_drawing() -> None:
-    """Raise MissingBackendError, before any work, where the page's plots cannot be drawn."""
-    from s2m_edge.charts import require_drawable
-
-    require_drawable(Path("plot.svg"))
-
-
 def _open(models: list[Path]) -> tuple[list[Bundle], OpenedNetwork | None]:
     """The bundles, and the network that all of them came from, if it is at hand."""
     from s2m_edge.checkpoint import bundled_with_weights, read_header
@@ -159,6 +152,17 @@ def _open(models: list[Path]) -> tuple[list[Bundle], OpenedNetwork | None]:
             )
     found = bundled_with_weights(_float_weights(bundles[0]))
     return bundles, None if found is None else open_checkpoint(found, size)
+
+
+def _require_outside(out: Path, bundles: list[Bundle]) -> None:
+    """Raise ConfigurationError if the page would lie in a bundle: each has one, whose hash is in its contract."""
+    from s2m_edge.errors import ConfigurationError
+
+    for bundle in bundles:
+        if out.resolve().is_relative_to(bundle.folder.resolve()):
+            raise ConfigurationError(
+                f"{out} would lie in the bundle, whose files are fixed", "Choose another place with --out."
+            )
 
 
 def _float_weights(bundle: Bundle) -> str:

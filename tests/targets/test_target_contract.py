@@ -64,7 +64,7 @@ def test_an_exported_bundle_is_complete_and_keeps_its_gate(exported, target, pre
     result = exported(target, precision, spectral)
     bundle = open_bundle(result.folder)
     names = {path.name for path in result.folder.iterdir()}
-    assert {"contract.json", "golden.safetensors", "parity.json", "README.md"} <= names
+    assert {"contract.json", "golden.safetensors", "parity.json", "README.md", "report.html"} <= names
     assert bundle.artifact.name == f"s2mnet{target.suffix}"
     assert (bundle.contract.target, bundle.contract.precision, bundle.contract.spectral) == (
         target.name,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,7 @@ class BundleFacts:
         device: what they were run on; empty where they were not.
         not_run: why nobody tried: a runtime that is missing, or it was not asked for; empty where somebody did.
         failure: why an artifact that was tried does not load or does not answer; that is a breach.
+        name: what the page calls it.
     """
 
     bundle: Bundle
@@ -61,6 +62,7 @@ class BundleFacts:
     device: str
     not_run: str
     failure: str = ""
+    name: str = ""
 
     @property
     def breaches_here(self) -> list[str]:
@@ -123,10 +125,11 @@ def bundle_facts(bundle: Bundle, threads: int | None = None, run: bool = True) -
             except S2MEdgeError as error:
                 runner, failure = None, error.cause
         shown.append(ShownInput(entry, reference, edge, measured, guard))
-    shown.sort(key=_error, reverse=True)
+    ordered = worst_first(shown)
     if runner is None:  # of one that failed on the way, what it answered before means nothing
-        shown = [replace(entry, edge=None, parity=None) for entry in shown]
-    return BundleFacts(bundle, report, tuple(shown), "" if runner is None else runner.device, not_run, failure)
+        ordered = tuple(replace(entry, edge=None, parity=None) for entry in ordered)
+    device = "" if runner is None else runner.device
+    return BundleFacts(bundle, report, ordered, device, not_run, failure, bundle.folder.resolve().name)
 
 
 def _open(bundle: Bundle, threads: int | None) -> tuple[Runner | None, str, str]:
@@ -139,14 +142,14 @@ def _open(bundle: Bundle, threads: int | None) -> tuple[Runner | None, str, str]
         return None, "", f"the artifact does not load ({error.cause})"
 
 
+def worst_first(shown: Iterable[ShownInput]) -> tuple[ShownInput, ...]:
+    """Recorded inputs by their error, those that were not run last."""
+    return tuple(sorted(shown, key=_error, reverse=True))
+
+
 def _error(entry: ShownInput) -> float:
-    """What `shown` is sorted by; no number is worse than any."""
+    """No number is worse than any."""
     if entry.parity is None:
-        return 0.0
+        return -1.0
     error = entry.parity.max_probability_error
     return float("inf") if np.isnan(error) else error
-
-
-def bundle_name(folder: Path) -> str:
-    """What a page calls a bundle."""
-    return folder.resolve().name

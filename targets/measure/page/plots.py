@@ -29,8 +29,11 @@ def error_plot(report: ParityReport) -> str:
     from matplotlib.figure import Figure
 
     gate = GATES[report.precision]
-    figure = Figure(figsize=(7, 1.9), layout="constrained")
-    axes = figure.subplots()
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    # Places by hand, and powers without formulas: it lies in every bundle, and takes four times as long otherwise.
+    figure = Figure(figsize=(7, 1.9))
+    axes = figure.add_axes((0.08, 0.27, 0.9, 0.7))
     rows = (
         ("largest", [image.max_probability_error for image in report.images], gate.probability_error),
         ("mean", [image.mean_probability_error for image in report.images], gate.mean_probability_error),
@@ -49,6 +52,8 @@ def error_plot(report: ParityReport) -> str:
             drawn.append(limit)
         drawn += finite
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     if drawn:
         axes.set_xlim(min(drawn) / 4, max(drawn) * 12)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])

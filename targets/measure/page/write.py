@@ -13,7 +13,7 @@ from s2m_edge.deploy.guard import GuardVerdict
 from s2m_edge.deploy.spec import NetworkSpec
 from s2m_edge.notice import INTENDED_USE, NOTICE
 from s2m_edge.targets.measure.page.environment import page_environment
-from s2m_edge.targets.measure.page.facts import BundleFacts, ShownInput, bundle_name
+from s2m_edge.targets.measure.page.facts import BundleFacts, ShownInput
 from s2m_edge.targets.measure.page.pictures import Tile, tiles
 from s2m_edge.targets.measure.page.plots import error_plot, spectrum_plot
 from s2m_edge.targets.measure.page.spectrum import StageSpectrum
@@ -57,7 +57,7 @@ class PageContent:
     @property
     def breaches(self) -> list[str]:
         """What of any bundle lies outside its gate, and of the accuracy."""
-        found = [f"{bundle_name(entry.bundle.folder)}: {breach}" for entry in self.bundles for breach in entry.breaches]
+        found = [f"{entry.name}: {breach}" for entry in self.bundles for breach in entry.breaches]
         return [*found, *(str(breach) for breach in (self.accuracy or {}).get("breaches", []))]
 
 
@@ -98,7 +98,7 @@ def page_html(content: PageContent) -> str:
 
 
 def _title(content: PageContent) -> str:
-    names = [bundle_name(facts.bundle.folder) for facts in content.bundles]
+    names = [facts.name for facts in content.bundles]
     if len(names) == 1:
         return printable(names[0])
     return printable(content.network.name if content.network is not None else f"{len(names)} bundles")
@@ -135,7 +135,7 @@ def _section(facts: BundleFacts, index: int) -> dict[str, Any]:
     bundle, report = facts.bundle, facts.report
     values = bundle.contract.values
     run = [entry for entry in facts.shown if entry.parity is not None]
-    chosen = _worst_and_typical(facts) if run else [(entry, "") for entry in facts.shown[:SHOWN]]
+    chosen = _worst_and_typical(run) if run else [(entry, "") for entry in facts.shown[:SHOWN]]
     pictures: list[dict[str, Any]] = []
     for entry, role in chosen:
         pictures.append(
@@ -149,7 +149,7 @@ def _section(facts: BundleFacts, index: int) -> dict[str, Any]:
         )
     return {
         "anchor": f"bundle-{index + 1}",
-        "name": printable(bundle_name(bundle.folder)),
+        "name": printable(facts.name),
         "verdict": verdict_sentence(facts),
         "passed": not facts.breaches,
         "breaches": facts.breaches,
@@ -167,13 +167,13 @@ def _section(facts: BundleFacts, index: int) -> dict[str, Any]:
     }
 
 
-def _worst_and_typical(facts: BundleFacts) -> list[tuple[ShownInput, str]]:
-    """Of the recorded inputs, which are sorted: the first, and the one in the middle of the rest."""
-    worst, *others = facts.shown
+def _worst_and_typical(run: Sequence[ShownInput]) -> list[tuple[ShownInput, str]]:
+    """Of the recorded inputs that were run, which are sorted: the first, and the one in the middle of the rest."""
+    worst, *others = run
     if not others:
-        return [(worst, "the one recorded input")]
+        return [(worst, "the one recorded input that was run")]
     return [
-        (worst, f"worst of {len(facts.shown)} recorded inputs"),
+        (worst, f"worst of {len(run)} recorded inputs"),
         (others[(len(others) - 1) // 2], "typical"),
     ]
 

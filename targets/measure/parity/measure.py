@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from s2m_edge.deploy.spec import NetworkSpec
 
 Progress = Callable[[int, int], None]
+Observe = Callable[[NDArray[np.uint8], NDArray[np.float32], ImageParity], None]
+"""Is told of every picture: as the network sees it, the artifact's probabilities, and how far they lie off."""
 
 
 def measure_parity(
@@ -41,6 +43,7 @@ def measure_parity(
     record: Record | None = None,
     limit: int | None = None,
     reference: Reference | None = None,
+    observe: Observe = lambda fitted, edge, measured: None,
 ) -> ParityReport:
     """Compare a bundle's artifact, loaded afresh, with `network` on image files.
 
@@ -52,6 +55,7 @@ def measure_parity(
         limit: take the first so many; by default as many as the target's gate takes (all, or few where it is slow). If
             the reference finds nothing on these, the first of the others where it finds something is taken too.
         reference: answers of `network` that are there already.
+        observe: called after each image.
 
     Raises:
         ContractError: the network is not of the bundle's size, channels or classes.
@@ -89,6 +93,7 @@ def measure_parity(
         edge = shaped_answer(runner.predict, fitted, expected.shape)
         milliseconds = (time.perf_counter() - began) * 1e3
         measured.append(compare(name, expected, edge, contract.threshold, milliseconds))
+        observe(fitted, edge, measured[-1])
     progress(wanted, wanted)
     return ParityReport(
         target=contract.target,

@@ -78,7 +78,14 @@ def test_the_page_comes_with_the_headers_that_threads_need_and_a_strict_policy(s
 def test_bundles_are_listed_with_the_hashes_of_their_files(server: SiteServer, small_bundles: dict[str, Path]):
     listed = json.loads(ask(server, "/bundles/index.json")[2])["bundles"]
     assert [entry["id"] for entry in listed] == ["small-onnx-float32"]
-    assert set(listed[0]["files"]) == {"contract.json", "golden.safetensors", "parity.json", "README.md", "s2mnet.onnx"}
+    assert set(listed[0]["files"]) == {
+        "contract.json",
+        "golden.safetensors",
+        "parity.json",
+        "README.md",
+        "report.html",
+        "s2mnet.onnx",
+    }
     for name, entry in listed[0]["files"].items():
         path = small_bundles["float32"] / name
         packed = entry.pop("packed", None)

@@ -12,7 +12,7 @@ from matplotlib.container import BarContainer
 from PIL import Image
 
 from s2m_edge.charts import require_drawable
-from s2m_edge.errors import ConfigurationError, MissingBackendError
+from s2m_edge.errors import ConfigurationError
 from s2m_edge.targets.measure.benchmark.chart import draw, write_chart
 from s2m_edge.targets.measure.benchmark.columns import left_out, own_rows, peer_rows, profile_rows
 from s2m_edge.targets.measure.benchmark.markdown import markdown_page
@@ -126,9 +126,3 @@ def test_the_same_figures_give_the_same_svg(values, tmp_path):
 def test_a_chart_of_another_format_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match=r"\.png or \.svg"):
         require_drawable(tmp_path / "chart.jpg")
-
-
-def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingBackendError, match=r"\[benchmark\]"):
-        require_drawable(tmp_path / "chart.png")

@@ -31,7 +31,6 @@ from s2m_edge.targets.registry import find_target
 from support import SPECTRAL_STAGES, assert_one_line_error, lively_network, reseal
 
 pytest.importorskip("onnxruntime")
-pytest.importorskip("matplotlib")
 
 LARGEST_PAGE = 3_000_000
 
