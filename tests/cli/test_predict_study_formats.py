@@ -18,12 +18,11 @@ from pydicom.uid import CTImageStorage, generate_uid
 from dicom_files import item, write_dicom, write_series
 from s2m_edge.notice import NOTICE
 from support import BRIGHT_STACK as STACK
-from support import assert_one_line_error, bright_bundle
+from support import assert_one_line_error, bright_bundle, write_codes
 
 pytest.importorskip("s2m_edge.imaging.results.write", reason="writes results with s2m_edge.imaging.results")
 pytest.importorskip("highdicom", reason="writes DICOM-SEG: pip install s2m-edge[dicom]")
 
-CODE = {"value": "113343008", "scheme": "SCT", "meaning": "Organ"}
 PATIENT = {
     "PatientBirthDate": "",
     "PatientSex": "",
@@ -44,10 +43,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def codes(bundle: Path, tmp_path: Path) -> Path:
-    name = json.loads((bundle / "contract.json").read_text())["classes"][0]["name"]
-    path = tmp_path / "codes.json"
-    path.write_text(json.dumps({name: {"category": CODE, "type": CODE}}))
-    return path
+    return write_codes(tmp_path / "codes.json", bundle)
 
 
 def masks(folder: Path) -> np.ndarray:
