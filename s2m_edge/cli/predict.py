@@ -122,7 +122,7 @@ def predict(
     from s2m_edge.deploy.activation import require_threshold
     from s2m_edge.deploy.bundle import open_bundle
     from s2m_edge.errors import AnswerError, ConfigurationError, ImageError, OutputError, S2MEdgeError
-    from s2m_edge.files import require_writable, write_bytes
+    from s2m_edge.files import no_empty_folder, require_writable, write_bytes
     from s2m_edge.imaging.overlay import draw_overlay, mask_picture
     from s2m_edge.imaging.planes import find_plane
     from s2m_edge.imaging.written import marked_png, source_of
@@ -164,11 +164,11 @@ def predict(
     mark = "" if proved else "-unproved"
     cut = "" if (plane, volume) == ("axial", None) else f"{plane} {volume or 0}"
     planned = plan_outputs(paths, out, mark=mark, slice_index=slice_index, cut=cut, overwrite=overwrite)
-    require_writable(out)
     classes = opened.contract.classes
     results: list[dict[str, object]] = []
     failures: list[S2MEdgeError] = []
-    with console.progress_bar(f"predict with {target.name}") as update:
+    with no_empty_folder(out), console.progress_bar(f"predict with {target.name}") as update:
+        require_writable(out)
         update("loading", 0, 0)
         runner = open_runner(opened, threads)
         for index, outputs in enumerate(planned):

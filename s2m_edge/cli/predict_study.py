@@ -72,7 +72,7 @@ def predict_studies(bundle: Bundle, request: Request, threads: int | None, as_js
     Raises:
         S2MEdgeError: of one study at least, after the others were done; or of all, before any.
     """
-    from s2m_edge.files import require_writable
+    from s2m_edge.files import no_empty_folder, require_writable
     from s2m_edge.imaging.study import find_studies
     from s2m_edge.targets.opening import open_runner, target_of
     from s2m_edge.targets.study.results import codes_of
@@ -81,7 +81,7 @@ def predict_studies(bundle: Bundle, request: Request, threads: int | None, as_js
     codes = codes_of(bundle, request.codes) if request.codes or "dicom-seg" in request.formats else None
     done: list[tuple[Study, StudyOutputs]] = []
     failures: list[S2MEdgeError] = []
-    with console.progress_bar(f"predict with {target.name}") as update:
+    with no_empty_folder(request.out), console.progress_bar(f"predict with {target.name}") as update:
         sources = find_studies(request.paths, lambda at, total: update("looking for studies", at, total))
         stems = _stems(sources, "" if bundle.contract.proved else "-unproved")
         require_writable(request.out)

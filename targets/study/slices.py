@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from s2m_edge.deploy.bundle import Bundle
 from s2m_edge.deploy.guard import GuardVerdict
 from s2m_edge.errors import ConfigurationError
+from s2m_edge.imaging.results.figures import volume_ml
 from s2m_edge.imaging.scratch import scratch_array
 from s2m_edge.imaging.study.study import Study
 from s2m_edge.imaging.window import Progress
@@ -68,13 +69,9 @@ class StudyPrediction:
 
     @property
     def volumes(self) -> dict[str, float | None]:
-        """Millilitres of each class: its area in each slice times what the slice stands for; None where the files do
-        not say how large a pixel is, or how far slices are apart."""
-        grid = self.study.grid
-        if grid.pixel_area is None or grid.extents is None:
-            return dict.fromkeys(self.classes)
-        millilitres = (self.areas * grid.extents[:, None]).sum(axis=0) * grid.pixel_area / 1000
-        return {name: float(volume) for name, volume in zip(self.classes, millilitres, strict=True)}
+        """Millilitres of each class, as all results have them; None where they are not known: see `volume_ml`."""
+        grid, areas = self.study.grid, self.areas.T.tolist()
+        return {name: volume_ml(area, grid) for name, area in zip(self.classes, areas, strict=True)}
 
     def summary(self) -> dict[str, Any]:
         """JSON values without the pixels."""

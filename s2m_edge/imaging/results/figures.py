@@ -60,6 +60,19 @@ class ClassFigures:
         return sum(self.area_pixels)
 
 
+def volume_ml(area_pixels: Sequence[int], grid: Grid) -> float | None:
+    """Millilitres of a class: its area in each slice times what the slice stands for; None where the files do not say
+    how large a pixel is, or what a slice stands for.
+
+    Args:
+        area_pixels: of each slice of the grid.
+    """
+    area, extents = grid.pixel_area, grid.extents
+    if area is None or extents is None:
+        return None
+    return math.fsum(count * area * float(extent) for count, extent in zip(area_pixels, extents, strict=True)) / 1000.0
+
+
 def measure(labels: NDArray[np.uint8], grid: Grid, classes: Sequence[SegmentClass]) -> tuple[ClassFigures, ...]:
     """Figures of every class, in their order; of one that occurs nowhere they are 0.
 
@@ -74,12 +87,10 @@ def measure(labels: NDArray[np.uint8], grid: Grid, classes: Sequence[SegmentClas
 
 
 def _of_class(labels: NDArray[np.uint8], grid: Grid, name: str, label: int, counts: NDArray[np.int64]) -> ClassFigures:
-    pixels, area, extents = tuple(int(count) for count in counts), grid.pixel_area, grid.extents
+    pixels, area = tuple(int(count) for count in counts), grid.pixel_area
     areas = None if area is None else tuple(count * area for count in pixels)
-    volume = None
-    if areas is not None and extents is not None:
-        volume = math.fsum(one * float(extent) for one, extent in zip(areas, extents, strict=True)) / 1000.0
-    return ClassFigures(name, label, pixels, areas, volume, _largest(labels, grid.spacing, label, pixels))
+    diameter = _largest(labels, grid.spacing, label, pixels)
+    return ClassFigures(name, label, pixels, areas, volume_ml(pixels, grid), diameter)
 
 
 def _largest(
