@@ -132,6 +132,8 @@ def _segmented(
         overwrite=request.overwrite,
         progress=lambda at, total: update(place, at, total),
     )
+    for remark in outputs.prediction.remarks:
+        console.print_warning(f"{study.name}: {remark}")
     unusual, count = outputs.prediction.unusual, outputs.prediction.study.slices
     if unusual:
         console.print_warning(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from s2m_edge.deploy.bundle import Bundle
 from s2m_edge.deploy.guard import GuardVerdict
 from s2m_edge.errors import ConfigurationError
-from s2m_edge.imaging.results.figures import volume_ml
+from s2m_edge.imaging.results.figures import unmeasured, volume_ml
 from s2m_edge.imaging.scratch import scratch_array
 from s2m_edge.imaging.study.study import Study
 from s2m_edge.imaging.window import Progress
@@ -73,6 +73,12 @@ class StudyPrediction:
         grid, areas = self.study.grid, self.areas.T.tolist()
         return {name: volume_ml(area, grid) for name, area in zip(self.classes, areas, strict=True)}
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Why a class has no figures in mm although the study has a spacing; the study has remarks of its own."""
+        found = ((name, unmeasured(self.labels, self.study.grid, k)) for k, name in enumerate(self.classes, 1))
+        return tuple(f"{name}: {reason}" for name, reason in found if reason)
+
     def summary(self) -> dict[str, Any]:
         """JSON values without the pixels."""
         grid = self.study.grid
@@ -93,7 +99,7 @@ class StudyPrediction:
             "windows": self.windows,
             "network_milliseconds": round(self.network_milliseconds, 2),
             "milliseconds": round(self.milliseconds, 2),
-            "remarks": list(self.study.remarks),
+            "remarks": [*self.study.remarks, *self.remarks],
         }
 
 

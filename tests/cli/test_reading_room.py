@@ -13,10 +13,10 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import CTImageStorage, MRImageStorage
+from pydicom.uid import CTImageStorage, MRImageStorage, UltrasoundImageStorage, generate_uid
 
 from bundled_exports import bundled_export
-from dicom_files import SOUND_SEGMENTATION, said_of_segmentation, write_series
+from dicom_files import SOUND_SEGMENTATION, item, said_of_segmentation, write_dicom, write_series
 from pages import ROOT, blocks
 from phantoms import PATIENT
 from s2m_edge.imaging.read import read_image
@@ -140,3 +140,34 @@ def test_made_series_of_a_scanner_become_three_files_that_show_one_mask(
     assert study["spacing_from"] == "PixelSpacing"
     truth = marked[::-1]  # along the normal
     assert 2 * (truth & (by_pydicom > 0)).sum() / (truth.sum() + by_pydicom.sum()) > 0.85, "a network of 16 x 12 pixels"
+
+
+@pytest.mark.parametrize(("left", "measured"), [(10, True), (0, False)])
+def test_an_ultrasound_picture_is_measured_where_its_region_holds_the_whole_mask(
+    run, left: int, measured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[16:32, left : left + 30] = 250
+    region = item(
+        RegionSpatialFormat=1,
+        RegionLocationMinX0=4,
+        RegionLocationMinY0=2,
+        RegionLocationMaxX1=60,
+        RegionLocationMaxY1=45,
+        PhysicalUnitsXDirection=3,
+        PhysicalUnitsYDirection=3,
+        PhysicalDeltaX=0.02,
+        PhysicalDeltaY=0.05,
+    )
+    tags = {"SOPClassUID": UltrasoundImageStorage, "Modality": "US", "SequenceOfUltrasoundRegions": [region]}
+    write_dicom(tmp_path / "us", picture, **PATIENT, SeriesInstanceUID=generate_uid(), SeriesNumber=2, **tags)
+    bundle = bright_bundle(tmp_path / "bundle", monkeypatch)
+    code, _, err = run("predict", bundle, tmp_path / "us", "--format", "csv", "--out", tmp_path / "out")
+    assert code == 0, err
+    (table,) = (tmp_path / "out").iterdir()
+    with table.open(newline="") as file:
+        (row,) = (line for line in csv.DictReader(file) if line["scope"] == "slice")
+    assert int(row["area_pixels"]) > 300
+    assert row["spacing_from"] == "SequenceOfUltrasoundRegions"
+    assert row["area_mm2"] == (f"{int(row['area_pixels']) * 0.2 * 0.5:.9g}" if measured else "")
+    assert ("pixels lie outside the part" in err) is not measured

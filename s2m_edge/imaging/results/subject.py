@@ -80,6 +80,11 @@ class Subject:
         return measure(self.labels, self.study.grid, self.classes)
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Those of the study, and why a class has no figures in mm."""
+        return (*self.study.remarks, *(f"{one.name}: {one.unmeasured}" for one in self.figures if one.unmeasured))
+
+    @property
     def slices(self) -> tuple[int, ...]:
         """The numbers of the slices, from 0: of a part of a study, as the whole study counts them."""
         chosen = getattr(self.study, "chosen", None)
