@@ -41,6 +41,13 @@ def predict(
         Path | None,
         typer.Option(help="Codes of the classes for DICOM-SEG, a JSON file; a bundled network's classes have theirs."),
     ] = None,
+    seg_type: Annotated[
+        str | None,
+        typer.Option(
+            help="How DICOM-SEG stores its pixels: binary (the default), fractional (the probabilities), labelmap.",
+            show_default=False,
+        ),
+    ] = None,
     plane: Annotated[
         str | None,
         typer.Option(
@@ -109,6 +116,7 @@ def predict(
             threads=threads,
             ray_address=ray_address,
             as_json=as_json,
+            seg_type=seg_type,
         )
         return
     if not images:
@@ -153,11 +161,13 @@ def predict(
             threshold=threshold,
             overwrite=overwrite,
             codes=codes,
+            seg_type=seg_type,
         )
         predict_studies(opened, request, threads, as_json)
         return
-    if codes is not None:
-        raise ConfigurationError("--codes is for DICOM-SEG", "Add --format dicom-seg.")
+    if codes is not None or seg_type is not None:
+        named = "--codes" if seg_type is None else "--seg-type"
+        raise ConfigurationError(f"{named} is for DICOM-SEG", "Add --format dicom-seg.")
     target = target_of(opened)
     plane = find_plane(plane or "axial")
     paths = [path for given in images for path in (pictures_of(given) if given.is_dir() else [given])]

@@ -13,7 +13,14 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import CTImageStorage, MRImageStorage, UltrasoundImageStorage, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    MRImageStorage,
+    UltrasoundImageStorage,
+    VideoEndoscopicImageStorage,
+    VLEndoscopicImageStorage,
+    generate_uid,
+)
 
 from bundled_exports import bundled_export
 from dicom_files import SOUND_SEGMENTATION, item, said_of_segmentation, write_dicom, write_series
@@ -23,7 +30,7 @@ from s2m_edge.imaging.read import read_image
 from s2m_edge.samples import sample_images, sample_mask
 from s2m_edge.targets.predict import load_bundle
 from s2m_edge.targets.registry import find_target
-from support import bright_bundle, write_codes
+from support import assert_one_line_error, bright_bundle, write_codes
 
 PAGE = ROOT / "docs" / "studies.md"
 MM_RIGHT_FRONT_HEAD = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -171,3 +178,63 @@ def test_an_ultrasound_picture_is_measured_where_its_region_holds_the_whole_mask
     assert row["spacing_from"] == "SequenceOfUltrasoundRegions"
     assert row["area_mm2"] == (f"{int(row['area_pixels']) * 0.2 * 0.5:.9g}" if measured else "")
     assert ("pixels lie outside the part" in err) is not measured
+
+
+@pytest.mark.parametrize("kind", ["pictures", "video"])
+def test_endoscopic_pictures_in_colour_become_one_segmentation_that_refers_to_each(
+    run, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What is bright is marked; the fractional segmentation holds how bright."""
+    frames = np.zeros((3, 48, 64, 3), np.uint8)
+    for number in (0, 2):
+        frames[number, 8 : 24 + 8 * number, 10:50] = (250, 200, 180)
+    tags = {**PATIENT, "SeriesInstanceUID": generate_uid(), "SeriesNumber": 4, "SeriesDescription": "colon"}
+    (tmp_path / "in").mkdir()
+    if kind == "video":
+        tags |= {"SOPClassUID": VideoEndoscopicImageStorage, "NumberOfFrames": 3}
+        write_dicom(tmp_path / "in" / "video", frames, **tags)
+    else:
+        tags["SOPClassUID"] = VLEndoscopicImageStorage
+        for number, frame in enumerate(frames):
+            write_dicom(tmp_path / "in" / f"{2 - number}", frame, InstanceNumber=number, **tags)
+    bundle = bright_bundle(tmp_path / "bundle", monkeypatch)
+    words = ("predict", bundle, tmp_path / "in", "--codes", write_codes(tmp_path / "codes.json", bundle), "--out")
+    found: dict[str, np.ndarray] = {}
+    for seg_type in ("binary", "fractional", "labelmap"):
+        out = tmp_path / seg_type
+        code, _, err = run(*words, out, "--format", "dicom-seg,nifti,csv", "--seg-type", seg_type)
+        assert code == 0, err
+        (seg,) = out.glob("*-seg.dcm")
+        if seg_type != "labelmap":  # which dciodvfy does not know
+            assert said_of_segmentation(seg) == SOUND_SEGMENTATION
+        read: Any = highdicom.seg.segread(seg)
+        headers = [pydicom.dcmread(path) for path in (tmp_path / "in").iterdir()]
+        uids = [header.SOPInstanceUID for header in sorted(headers, key=lambda header: header.get("InstanceNumber", 0))]
+        ways: dict[str, Any] = {"assert_missing_frames_are_empty": True, "combine_segments": seg_type != "fractional"}
+        if kind == "video":
+            pixels = read.get_pixels_by_source_frame(uids[0], [1, 2, 3], **ways)
+        else:
+            pixels = read.get_pixels_by_source_instance(uids, **ways)
+        found[seg_type] = pixels if seg_type != "fractional" else pixels[..., 0]
+    (nifti,) = (tmp_path / "binary").glob("*-mask.nii.gz")
+    volume: Any = nibabel.load(nifti)  # type: ignore[attr-defined]
+    labels = np.asarray(volume.dataobj).transpose(2, 1, 0)
+    assert [int(plane.sum()) > 300 for plane in labels] == [True, False, True]
+    assert np.array_equal(found["binary"], labels)
+    assert np.array_equal(found["labelmap"], labels)
+    assert np.array_equal(found["fractional"] >= 0.5, labels > 0)
+    assert len(np.unique(found["fractional"])) > 10
+    (table,) = (tmp_path / "binary").glob("*.csv")
+    with table.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["scope"] == "slice"]
+    assert [int(row["area_pixels"]) for row in rows] == [int(plane.sum()) for plane in labels]
+    assert {row["area_mm2"] for row in rows} == {""}, "an endoscope does not say how large a pixel is"
+
+
+def test_a_kind_of_segmentation_is_for_dicom_seg(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    bundle = bright_bundle(tmp_path / "bundle", monkeypatch)
+    words = ("predict", bundle, tmp_path, "--out", tmp_path / "out")
+    for others in ((), ("--format", "csv")):
+        assert_one_line_error(*run(*words, *others, "--seg-type", "labelmap"), "--seg-type is for DICOM-SEG")
+    words = (*words, "--format", "dicom-seg", "--seg-type", "surface")
+    assert_one_line_error(*run(*words), "no --seg-type 'surface'", "fractional")
