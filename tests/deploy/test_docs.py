@@ -145,10 +145,6 @@ def defines(module: str, name: str) -> bool:
             return True
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
             return True
-        if isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-                return True
     return find_module(f"{module}.{name}") is not None
 
 
