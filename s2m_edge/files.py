@@ -371,6 +371,24 @@ def require_writable(folder: Path) -> None:
 
 
 @contextmanager
+def no_empty_folder(folder: Path) -> Iterator[None]:
+    """Within, a folder of results may be made; where nothing is in it at the end, it goes again, and so do those above
+    it that were not there before."""
+    place = folder.absolute()
+    made = [one for one in (place, *place.parents) if not os.path.lexists(one)]
+    try:
+        yield
+    finally:
+        for one in made:
+            try:
+                one.rmdir()
+            except FileNotFoundError:  # never made
+                continue
+            except OSError:  # something is in it
+                break
+
+
+@contextmanager
 def alone(folder: Path, work: str = "the run") -> Iterator[None]:
     """No other process works in a folder, within: its lock file tells them apart, and the system gives the lock back.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
@@ -78,3 +81,22 @@ def write_series(
         path = folder / (names[index] if names else f"IM{index:04d}")
         paths.append(write_dicom(path, pixels, **{**SERIES, **uids, **own, **shared}))
     return paths
+
+
+def needed_program(program: str, package: str) -> str:
+    """Where a checker of others lies; without it the test is skipped, and says so."""
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"{program} is not installed (apt-get install {package}): the standard is not checked here")
+    return found
+
+
+def said_of_segmentation(path: Path) -> tuple[int, list[str]]:
+    """The exit code and the lines of dciodvfy, which checks every attribute against the standard's definition of the
+    object. Of a sound one it says the object's name alone: `SOUND_SEGMENTATION`."""
+    words = [needed_program("dciodvfy", "dicom3tools"), "-new", str(path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=180)
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+SOUND_SEGMENTATION = (0, ["Segmentation"])

@@ -77,6 +77,7 @@ def write_readers_files(folder: Path) -> None:
     (folder / "studies.csv").write_text("path\n" + "".join(f"my/images/{path.name}\n" for path in pictures[:2]))
     grey = read_image(pictures[1])[:96, :128, 0]
     write_series(folder / "SERIES_FOLDER", np.stack([grey] * 3))
+    write_series(folder / "heart", np.stack([read_image(path)[..., 0] for path in sample_images("cardiac")]))
     volume = nibabel.Nifti1Image(np.repeat(grey.T[:, :, None], 40, axis=2), np.diag([0.7, 0.7, 3.0, 1.0]))  # type: ignore[attr-defined]
     nibabel.save(volume, folder / "ct.nii.gz")  # type: ignore[attr-defined]
     (folder / "my_networks.py").write_text(NETWORKS)

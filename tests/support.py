@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -245,3 +246,11 @@ def bright_bundle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("s2m_edge.targets.opening.open_runner", BrightRunner)
     BrightRunner.opened = 0
     return folder
+
+
+def write_codes(path: Path, bundle: Path) -> Path:
+    """A file of codes for the first class of a bundle, which no bundled domain has."""
+    name = json.loads((bundle / "contract.json").read_text())["classes"][0]["name"]
+    organ = {"value": "113343008", "scheme": "SCT", "meaning": "Organ"}
+    path.write_text(json.dumps({name: {"category": organ, "type": organ}}))
+    return path

@@ -69,6 +69,7 @@ def millimetre_text(figures: Sequence[ClassFigures], read: Slice) -> str:
         for entry in figures
         if entry.area_mm2 is not None
     ]
+    lines.extend(f"{_named(entry, figures)}no mm: {entry.unmeasured}" for entry in figures if entry.unmeasured)
     lines.append(f"pixels of {spacing[0]:.4g} x {spacing[1]:.4g} mm ({read.spacing_from})")
     return "\n".join(lines)
 
@@ -89,6 +90,9 @@ def volume_text(document: Document, read: Slice, segmented: int, figures: Sequen
         return "measuring the study..."
     lines = [f"all {document.slices} slices:"]
     for entry in figures:
+        if entry.unmeasured:
+            lines.append(f"{_named(entry, figures)}no mm: {entry.unmeasured}")
+            continue
         volume = "" if entry.volume_ml is None else f"{entry.volume_ml:,.2f} ml"
         at = entry.diameter
         where = "" if at is None else f" (slice {at.slice + 1})"

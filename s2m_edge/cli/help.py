@@ -99,7 +99,9 @@ VALUE_NAMES: Mapping[str, str] = {
     **dict.fromkeys(("nodes", "devices", "validation_images", "max_pixels", "classes", "weight_limit"), "COUNT"),
     **dict.fromkeys(("threshold", "distillation"), "SHARE"),
     **dict.fromkeys(("target", "precision", "spectral", "cpu_isa"), "NAME"),
-    **dict.fromkeys(("split", "preset", "plane", "device", "loss", "method", "accelerator", "strategy"), "NAME"),
+    **dict.fromkeys(
+        ("split", "preset", "plane", "seg_type", "device", "loss", "method", "accelerator", "strategy"), "NAME"
+    ),
     "architecture": "NAME",
     "by": "NAME",
     "engine": "NAME",

@@ -41,6 +41,13 @@ def predict(
         Path | None,
         typer.Option(help="Codes of the classes for DICOM-SEG, a JSON file; a bundled network's classes have theirs."),
     ] = None,
+    seg_type: Annotated[
+        str | None,
+        typer.Option(
+            help="How DICOM-SEG stores its pixels: binary (the default), fractional (the probabilities), labelmap.",
+            show_default=False,
+        ),
+    ] = None,
     plane: Annotated[
         str | None,
         typer.Option(
@@ -109,6 +116,7 @@ def predict(
             threads=threads,
             ray_address=ray_address,
             as_json=as_json,
+            seg_type=seg_type,
         )
         return
     if not images:
@@ -122,7 +130,7 @@ def predict(
     from s2m_edge.deploy.activation import require_threshold
     from s2m_edge.deploy.bundle import open_bundle
     from s2m_edge.errors import AnswerError, ConfigurationError, ImageError, OutputError, S2MEdgeError
-    from s2m_edge.files import require_writable, write_bytes
+    from s2m_edge.files import no_empty_folder, require_writable, write_bytes
     from s2m_edge.imaging.overlay import draw_overlay, mask_picture
     from s2m_edge.imaging.planes import find_plane
     from s2m_edge.imaging.written import marked_png, source_of
@@ -153,22 +161,24 @@ def predict(
             threshold=threshold,
             overwrite=overwrite,
             codes=codes,
+            seg_type=seg_type,
         )
         predict_studies(opened, request, threads, as_json)
         return
-    if codes is not None:
-        raise ConfigurationError("--codes is for DICOM-SEG", "Add --format dicom-seg.")
+    if codes is not None or seg_type is not None:
+        named = "--codes" if seg_type is None else "--seg-type"
+        raise ConfigurationError(f"{named} is for DICOM-SEG", "Add --format dicom-seg.")
     target = target_of(opened)
     plane = find_plane(plane or "axial")
     paths = [path for given in images for path in (pictures_of(given) if given.is_dir() else [given])]
     mark = "" if proved else "-unproved"
     cut = "" if (plane, volume) == ("axial", None) else f"{plane} {volume or 0}"
     planned = plan_outputs(paths, out, mark=mark, slice_index=slice_index, cut=cut, overwrite=overwrite)
-    require_writable(out)
     classes = opened.contract.classes
     results: list[dict[str, object]] = []
     failures: list[S2MEdgeError] = []
-    with console.progress_bar(f"predict with {target.name}") as update:
+    with no_empty_folder(out), console.progress_bar(f"predict with {target.name}") as update:
+        require_writable(out)
         update("loading", 0, 0)
         runner = open_runner(opened, threads)
         for index, outputs in enumerate(planned):

@@ -25,12 +25,13 @@ def predict_archive(
     threads: int | None,
     ray_address: str | None,
     as_json: bool,
+    seg_type: str | None = None,
 ) -> None:
     """Segment a manifest's pictures, and say how many were done, skipped and failed.
 
     Args:
         options: without formats and slices.
-        formats, slices: of studies, as the command line has them.
+        formats, slices, seg_type: of studies, as the command line has them.
         default_slice: of rows that name none.
         threads: of each worker; an equal share of the cores where None.
 
@@ -53,7 +54,7 @@ def predict_archive(
     chosen = _engine(engine, ray_address)
     if options.plane is not None:
         find_plane(options.plane)
-    options = _with_studies(options, formats, slices, default_slice)
+    options = _with_studies(options, formats, slices, default_slice, seg_type)
     opened = open_bundle(bundle, proved=options.proved)
     contract, target = opened.contract, target_of(opened)
     target.require_backend()
@@ -83,7 +84,10 @@ def predict_archive(
         )
 
 
-def _with_studies(options: Options, formats: str | None, slices: str | None, default_slice: int | None) -> Options:
+def _with_studies(
+    options: Options, formats: str | None, slices: str | None, default_slice: int | None, seg_type: str | None
+) -> Options:
+    from s2m_edge.cli.predict_study import seg_type_of
     from s2m_edge.errors import ConfigurationError
     from s2m_edge.targets.study.results import study_formats
     from s2m_edge.targets.study.slices import chosen_slices
@@ -100,6 +104,7 @@ def _with_studies(options: Options, formats: str | None, slices: str | None, def
         formats=chosen,
         slices=wanted,
         codes=None if options.codes is None else options.codes.absolute(),
+        seg_type=seg_type_of(seg_type, chosen),
     )
 
 

@@ -31,6 +31,7 @@ class Request:
         plane, volume: as a `StudySource` takes them.
         threshold, overwrite: as `segment_study` takes them.
         codes: a file of codes.
+        seg_type: of DICOM-SEG.
     """
 
     paths: tuple[Path, ...]
@@ -42,6 +43,7 @@ class Request:
     threshold: float | None
     overwrite: bool
     codes: Path | None
+    seg_type: str
 
 
 def request_of(
@@ -63,7 +65,24 @@ def request_of(
     wanted = None if slices is None else chosen_slices(slices)
     if slice_index is not None:
         wanted = range(slice_index, slice_index + 1)
-    return Request(tuple(paths), out, study_formats("png" if formats is None else formats), wanted, **others)
+    names = study_formats("png" if formats is None else formats)
+    others["seg_type"] = seg_type_of(others.get("seg_type"), names)
+    return Request(tuple(paths), out, names, wanted, **others)
+
+
+def seg_type_of(given: str | None, formats: Sequence[str]) -> str:
+    """How DICOM-SEG stores its pixels, binary by default.
+
+    Raises:
+        ConfigurationError: there is no such kind, or no DICOM-SEG was asked for.
+    """
+    if given is None:
+        return "binary"
+    from s2m_edge.imaging.results.dicom_seg import find_seg_type
+
+    if "dicom-seg" not in formats:
+        raise ConfigurationError("--seg-type is for DICOM-SEG", "Add --format dicom-seg.")
+    return find_seg_type(given)
 
 
 def predict_studies(bundle: Bundle, request: Request, threads: int | None, as_json: bool) -> None:
@@ -72,7 +91,7 @@ def predict_studies(bundle: Bundle, request: Request, threads: int | None, as_js
     Raises:
         S2MEdgeError: of one study at least, after the others were done; or of all, before any.
     """
-    from s2m_edge.files import require_writable
+    from s2m_edge.files import no_empty_folder, require_writable
     from s2m_edge.imaging.study import find_studies
     from s2m_edge.targets.opening import open_runner, target_of
     from s2m_edge.targets.study.results import codes_of
@@ -81,7 +100,7 @@ def predict_studies(bundle: Bundle, request: Request, threads: int | None, as_js
     codes = codes_of(bundle, request.codes) if request.codes or "dicom-seg" in request.formats else None
     done: list[tuple[Study, StudyOutputs]] = []
     failures: list[S2MEdgeError] = []
-    with console.progress_bar(f"predict with {target.name}") as update:
+    with no_empty_folder(request.out), console.progress_bar(f"predict with {target.name}") as update:
         sources = find_studies(request.paths, lambda at, total: update("looking for studies", at, total))
         stems = _stems(sources, "" if bundle.contract.proved else "-unproved")
         require_writable(request.out)
@@ -130,8 +149,11 @@ def _segmented(
         threshold=request.threshold,
         codes=codes,
         overwrite=request.overwrite,
+        seg_type=request.seg_type,
         progress=lambda at, total: update(place, at, total),
     )
+    for remark in outputs.prediction.remarks:
+        console.print_warning(f"{study.name}: {remark}")
     unusual, count = outputs.prediction.unusual, outputs.prediction.study.slices
     if unusual:
         console.print_warning(

@@ -10,6 +10,16 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Part:
+    """A rectangle of pixels: rows from `top` up to, and without, `bottom`; columns from `left` without `right`."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+@dataclass(frozen=True)
 class Grid:
     """The places of all pixels of a stack of slices, in DICOM's patient coordinates: mm to the left, back, head.
 
@@ -22,6 +32,8 @@ class Grid:
         positions: slices x 3, mm, of the centre of each slice's first pixel; None where the file does not say.
         thickness: mm, of a slice as the file tells it; it counts only where neighbours do not say more. None if it does
             not say.
+        part: of each slice that the spacing is of, as a region of an ultrasound picture is; None: all of it. Outside
+            nothing is known, so that no place follows from a spacing of this kind.
     """
 
     slices: int
@@ -31,6 +43,7 @@ class Grid:
     directions: NDArray[np.float64] | None = None
     positions: NDArray[np.float64] | None = None
     thickness: float | None = None
+    part: Part | None = None
 
     @property
     def pixel_area(self) -> float | None:
@@ -66,7 +79,7 @@ class Grid:
 
         Slices step from the first to the last in equal steps: right where they are equally far apart.
         """
-        if self.spacing is None or self.directions is None or self.positions is None:
+        if self.spacing is None or self.directions is None or self.positions is None or self.part is not None:
             return None
         matrix = np.eye(4)
         matrix[:3, 0] = self.directions[0] * self.spacing[1]

@@ -34,6 +34,7 @@ class Options:
         formats: of the results of studies, names of `study_formats`; pictures alone where empty, folders as PNG.
         slices: which of each study; all where None.
         codes: a file of codes for DICOM-SEG.
+        seg_type: how DICOM-SEG stores its pixels.
     """
 
     plane: str | None = None
@@ -45,6 +46,7 @@ class Options:
     formats: tuple[str, ...] = ()
     slices: range | None = None
     codes: Path | None = None
+    seg_type: str = "binary"
 
     @property
     def cut(self) -> str:
@@ -62,6 +64,7 @@ class Options:
             "formats": list(self.formats),
             "slices": None if self.slices is None else [self.slices.start, self.slices.stop],
             "codes": "" if self.codes is None else content_hash(self.codes),
+            **({} if self.seg_type == "binary" else {"seg_type": self.seg_type}),  # archives of before have none
         }
 
 

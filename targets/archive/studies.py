@@ -25,6 +25,7 @@ def process_study(
     formats: tuple[str, ...] = DEFAULT_FORMATS,
     slices: range | None = None,
     codes: Path | None = None,
+    seg_type: str = "binary",
     overwrite: bool = False,
     **cut: Any,
 ) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def process_study(
         formats: of the results.
         slices: which of each study; all where None. The item's own slice comes before it.
         codes: a file of codes for DICOM-SEG.
+        seg_type: how it stores its pixels.
         overwrite: files that are there may be replaced.
         cut: `plane`, `volume` and `threshold`.
 
@@ -61,6 +63,7 @@ def process_study(
             threshold=cut["threshold"],
             codes=known,
             overwrite=overwrite,
+            seg_type=seg_type,
         )
         paths = [path.relative_to(out).as_posix() for path in outputs.paths]
         results.append({**_figures(outputs.prediction.summary()), "files": paths})

@@ -58,6 +58,7 @@ def process_item(
             formats=options.formats or DEFAULT_FORMATS,
             slices=options.slices,
             codes=options.codes,
+            seg_type=options.seg_type,
             overwrite=options.overwrite or _is_as_written(known, out),
             plane=options.plane,
             volume=options.volume,

@@ -115,6 +115,7 @@ def segment_study(
     codes: Codes | None = None,
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
+    seg_type: str = "binary",
 ) -> StudyOutputs:
     """Predict a study and write its results. Where anything fails, no file of it is left behind.
 
@@ -125,6 +126,7 @@ def segment_study(
         slices, threshold, progress: as `predict_study` takes them.
         codes: of the classes, for DICOM-SEG; those of the bundle's domain by default.
         overwrite: the user has said that files which are there may be replaced.
+        seg_type: how a DICOM-SEG stores its pixels: binary, fractional (the probabilities) or labelmap.
 
     Raises:
         ImageError, AnswerError: the study cannot be read, predicted, or expressed in a format.
@@ -138,10 +140,12 @@ def segment_study(
     classes = bundle.contract.classes
     require_free(bundle, part, formats, out, stem, overwrite=overwrite)
     if others:
+        from s2m_edge.imaging.results.dicom_seg import find_seg_type
         from s2m_edge.imaging.results.write import require_expressible, write_results
 
         codes = codes_of(bundle) if codes is None and "dicom-seg" in others else codes or {}
         require_expressible(others, part, classes, codes)
+    fractional = seg_type == "fractional" and "dicom-seg" in others
     with ExitStack() as stack:
         pictures, stage = None, Path()
         final, kind = masks_folder(out, stem), masks_kind(study, overwrite)
@@ -157,6 +161,7 @@ def segment_study(
             threshold=threshold,
             each=pictures.add if pictures else lambda number, prediction: None,
             progress=progress,
+            fractions=fractional,
         )
         if pictures is not None:
             pictures.finish()
@@ -164,7 +169,8 @@ def segment_study(
         if others:
             paths += write_results(
                 others, out, stem, found.study, found.labels, classes, codes or {},
-                algorithm_of(bundle, threshold), overwrite=overwrite,
+                algorithm_of(bundle, threshold), overwrite=overwrite, seg_type=find_seg_type(seg_type),
+                fractions=found.fractions,
             )  # fmt: skip
         if pictures is not None:
             publish_folder(stage, final, kind)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from s2m_edge.deploy.bundle import Bundle
 from s2m_edge.deploy.guard import GuardVerdict
 from s2m_edge.errors import ConfigurationError
+from s2m_edge.imaging.results.figures import unmeasured, volume_ml
 from s2m_edge.imaging.scratch import scratch_array
 from s2m_edge.imaging.study.study import Study
 from s2m_edge.imaging.window import Progress
@@ -41,6 +42,8 @@ class StudyPrediction:
         windows: how often the network ran.
         network_milliseconds: of the network alone.
         milliseconds: of fitting, network and masks; reading the files is not counted.
+        fractions: classes x slices x rows x columns, uint8: the probability of each class times 255, rounded half up.
+            None where they were not to be kept.
     """
 
     study: Study
@@ -52,6 +55,7 @@ class StudyPrediction:
     windows: int
     network_milliseconds: float
     milliseconds: float
+    fractions: NDArray[np.uint8] | None = None
 
     def __repr__(self) -> str:
         figures = ", ".join(
@@ -68,13 +72,15 @@ class StudyPrediction:
 
     @property
     def volumes(self) -> dict[str, float | None]:
-        """Millilitres of each class: its area in each slice times what the slice stands for; None where the files do
-        not say how large a pixel is, or how far slices are apart."""
-        grid = self.study.grid
-        if grid.pixel_area is None or grid.extents is None:
-            return dict.fromkeys(self.classes)
-        millilitres = (self.areas * grid.extents[:, None]).sum(axis=0) * grid.pixel_area / 1000
-        return {name: float(volume) for name, volume in zip(self.classes, millilitres, strict=True)}
+        """Millilitres of each class, as all results have them; None where they are not known: see `volume_ml`."""
+        grid, areas = self.study.grid, self.areas.T.tolist()
+        return {name: volume_ml(area, grid) for name, area in zip(self.classes, areas, strict=True)}
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Why a class has no figures in mm although the study has a spacing; the study has remarks of its own."""
+        found = ((name, unmeasured(self.labels, self.study.grid, k)) for k, name in enumerate(self.classes, 1))
+        return tuple(f"{name}: {reason}" for name, reason in found if reason)
 
     def summary(self) -> dict[str, Any]:
         """JSON values without the pixels."""
@@ -96,7 +102,7 @@ class StudyPrediction:
             "windows": self.windows,
             "network_milliseconds": round(self.network_milliseconds, 2),
             "milliseconds": round(self.milliseconds, 2),
-            "remarks": list(self.study.remarks),
+            "remarks": [*self.study.remarks, *self.remarks],
         }
 
 
@@ -109,6 +115,7 @@ def predict_study(
     threshold: float | None = None,
     each: Each = lambda index, prediction: None,
     progress: Progress = lambda done, total: None,
+    fractions: bool = False,
 ) -> StudyPrediction:
     """Segment the slices of a study exactly as the contract says of pictures.
 
@@ -119,6 +126,7 @@ def predict_study(
         threshold: in [0, 1]; the contract's by default. Only for one class.
         each: called with a slice's number in the whole study and its result, as soon as there is one.
         progress: called with slices done and in all, also between the windows of one.
+        fractions: keep the probability of each class, a byte for each pixel and class.
 
     Raises:
         ImageError, AnswerError: no slice was chosen, one cannot be read, or the artifact fails on one.
@@ -130,6 +138,7 @@ def predict_study(
     names = tuple(entry.name for entry in contract.classes)
     labels = scratch_array((grid.slices, grid.rows, grid.columns))
     areas = np.zeros((grid.slices, len(names)), np.int64)
+    kept = scratch_array((len(names), grid.slices, grid.rows, grid.columns)) if fractions else None
     verdicts: list[GuardVerdict] = []
     windows, network, milliseconds = 0, 0.0, 0.0
     for index, number in enumerate(wanted):
@@ -141,7 +150,10 @@ def predict_study(
             Path(f"{study.name} slice {number}"),
             threshold=threshold,
             progress=lambda done, total, at=index: progress(at, grid.slices),
+            probabilities=fractions,
         )
+        if kept is not None and found.probabilities is not None:
+            kept[:, index] = np.floor(found.probabilities[-len(names) :] * np.float32(255) + np.float32(0.5))
         labels[index] = found.labels
         areas[index] = list(found.areas.values())
         if found.guard is not None:
@@ -151,7 +163,9 @@ def predict_study(
         milliseconds += found.milliseconds
         each(number, found)
     progress(grid.slices, grid.slices)
-    return StudyPrediction(part, wanted.start, labels, names, areas, tuple(verdicts), windows, network, milliseconds)
+    return StudyPrediction(
+        part, wanted.start, labels, names, areas, tuple(verdicts), windows, network, milliseconds, kept
+    )
 
 
 def chosen_slices(text: str) -> range | None:

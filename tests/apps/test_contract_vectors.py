@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from s2m_edge.apps.vectors import EXAMPLE_BUNDLE, INDEX_FILE, TENSORS_FILE, VECTORS, generate
+from s2m_edge.apps.vectors import EXAMPLE_BUNDLE, INDEX_FILE, TENSORS_FILE, VECTORS, dicoms, generate
 from s2m_edge.apps.vectors.cases import CASES
 from s2m_edge.apps.vectors.example import Example, write_example
 from s2m_edge.apps.vectors.guards import GUARD_FILES, make_guard
@@ -185,3 +185,16 @@ def test_window_cases_are_what_another_implementation_gives_too(index, tensors):
         labels = mask_from_probabilities(found[0].numpy(), case.threshold)
         assert np.array_equal(labels, tensors[f"{case.name}.mask"]), case.name
         assert 0 < entry["area"][1] < labels.size or labels.size == 1
+
+
+def test_the_dicom_files_show_and_say_what_their_index_says(tmp_path: Path):
+    folder = VECTORS / dicoms.FOLDER
+    stored = json.loads((folder / dicoms.INDEX_FILE).read_text(encoding="utf-8"))
+    dicoms.write_dicoms(tmp_path)
+    for found in (dicoms.index_of(folder), json.loads((tmp_path / dicoms.INDEX_FILE).read_text(encoding="utf-8"))):
+        for mine, theirs in zip(stored["masks"], found["masks"], strict=True):
+            for figure in ("area_mm2", "diameter_mm"):
+                assert mine[figure] == pytest.approx(theirs[figure]), AGAIN
+        assert stored["pictures"] == found["pictures"], AGAIN
+    sources = {None if entry["spacing"] is None else entry["spacing"]["from"] for entry in stored["pictures"]}
+    assert sources == {None, "PixelSpacing", "ImagerPixelSpacing"}

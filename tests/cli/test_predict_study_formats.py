@@ -18,12 +18,11 @@ from pydicom.uid import CTImageStorage, generate_uid
 from dicom_files import item, write_dicom, write_series
 from s2m_edge.notice import NOTICE
 from support import BRIGHT_STACK as STACK
-from support import assert_one_line_error, bright_bundle
+from support import assert_one_line_error, bright_bundle, write_codes
 
 pytest.importorskip("s2m_edge.imaging.results.write", reason="writes results with s2m_edge.imaging.results")
 pytest.importorskip("highdicom", reason="writes DICOM-SEG: pip install s2m-edge[dicom]")
 
-CODE = {"value": "113343008", "scheme": "SCT", "meaning": "Organ"}
 PATIENT = {
     "PatientBirthDate": "",
     "PatientSex": "",
@@ -44,10 +43,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def codes(bundle: Path, tmp_path: Path) -> Path:
-    name = json.loads((bundle / "contract.json").read_text())["classes"][0]["name"]
-    path = tmp_path / "codes.json"
-    path.write_text(json.dumps({name: {"category": CODE, "type": CODE}}))
-    return path
+    return write_codes(tmp_path / "codes.json", bundle)
 
 
 def masks(folder: Path) -> np.ndarray:
@@ -160,7 +156,7 @@ def test_a_disk_that_fills_while_results_are_written_leaves_no_pictures_either(
     monkeypatch.setattr(write, "_publish", full)
     words = ("predict", bundle, tmp_path / "x.nii", "--format", "csv,png", "--out", tmp_path / "out")
     assert_one_line_error(*run(*words), "the disk is full")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_study_that_a_format_cannot_express_is_one_line(run, bundle: Path, codes: Path, tmp_path: Path):
@@ -179,3 +175,17 @@ def test_formats_and_codes_that_there_are_not_are_refused_before_the_work(run, b
     assert_one_line_error(*run(*words, "--format", "gif"), "there is no format 'gif'", "dicom-seg")
     assert_one_line_error(*run(*words, "--format", ","), "no format is given")
     assert_one_line_error(*run(*words, "--format", "dicom-seg", "--codes", tmp_path / "none.json"), "none.json")
+
+
+def test_where_no_study_can_be_predicted_no_folder_of_results_is_left(run, bundle: Path, tmp_path: Path):
+    (tmp_path / "broken.nii").write_bytes(b"nothing")
+    out, mine = tmp_path / "new" / "results", tmp_path / "mine"
+    mine.mkdir()
+    for words in (("--format", "csv"), ("--slices", "all"), ()):  # the last: as a picture
+        for place in (out, mine):
+            assert_one_line_error(*run("predict", bundle, tmp_path / "broken.nii", *words, "--out", place), "broken")
+        assert not out.parent.exists(), "nor the one that was made for it"
+        assert mine.is_dir(), "a folder of the user's stays"
+    nibabel.save(nibabel.Nifti1Image(STACK.T.copy(), np.eye(4)), tmp_path / "x.nii")
+    assert run("predict", bundle, tmp_path / "broken.nii", tmp_path / "x.nii", "--format", "csv", "--out", out)[0] == 2
+    assert [path.name for path in out.iterdir()] == ["x-results.csv"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bundled_exports import bundled_export
 from s2m_edge.checkpoint import bundled_with_weights, load_model, network_spec, read_header
 from s2m_edge.deploy.bundle import open_bundle
 from s2m_edge.deploy.golden import Reference
@@ -70,21 +71,12 @@ def test_the_bundled_checkpoint_keeps_its_gate_on_real_pictures(
 @pytest.mark.parametrize(
     "target", [target for target in TARGETS if target.name in ("onnx", "openvino")], ids=["openvino", "onnx"]
 )
-def test_the_other_bundled_checkpoints_keep_it_too(name: str, target, tmp_path: Path):
+def test_the_other_bundled_checkpoints_keep_it_too(name: str, target, tmp_path_factory: pytest.TempPathFactory):
     header = read_header(name)
-    pictures = sample_images(header.provenance["domain"])
-    assert pictures, "the network has a sample of its own kind"
-    result = export_bundle(
-        target,
-        load_model(name),
-        network_spec(header),
-        precision="float32",
-        spectral=target.default_lowering,
-        images=pictures,
-        out=tmp_path / "bundle",
-    )
+    assert sample_images(header.provenance["domain"]), "the network has a sample of its own kind"
+    result = bundled_export(tmp_path_factory, name, target)
     assert result.parity.passed
     assert all(image.mask_fraction > 0.005 for image in result.parity.images), "an empty mask agrees with anything"
-    contract = open_bundle(tmp_path / "bundle").contract
+    contract = open_bundle(result.folder).contract
     assert contract.preprocessing.channels == (1 if name == "left-ventricle" else 3)
     assert bundled_with_weights(contract.weights_sha256) == header.path

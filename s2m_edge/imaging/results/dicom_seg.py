@@ -1,4 +1,4 @@
-"""Labels as a DICOM segmentation (PS3.3 A.51), by highdicom: one BINARY segment of each class."""
+"""Labels as a DICOM segmentation (PS3.3 A.51), by highdicom: a segment of each class."""
 
 from __future__ import annotations
 
@@ -7,22 +7,29 @@ import json
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2m_edge import __version__
-from s2m_edge.errors import ImageError, MissingBackendError, in_one_line
+from s2m_edge.errors import ConfigurationError, ImageError, MissingBackendError, in_one_line
 from s2m_edge.imaging.classes import SegmentClass
 from s2m_edge.imaging.results.algorithm import Algorithm
 from s2m_edge.imaging.results.codes import ClassCode, Code, Codes, require_codes
+from s2m_edge.imaging.results.dicom_nowhere import lend_places, lies_nowhere, take_places
 from s2m_edge.imaging.results.dicom_source import ELSEWHERE, minimal_sources
 from s2m_edge.imaging.written import SOFTWARE
 from s2m_edge.installation import install_command
 from s2m_edge.notice import NOTICE
 from s2m_edge.silence import without_warnings
 from s2m_edge.texts import printable
+
+SegType = Literal["binary", "fractional", "labelmap"]
+"""How pixels are stored: a bit of each class; the class's probability, in 255 steps; or the number of the class."""
+SEG_TYPES: tuple[SegType, ...] = get_args(SegType)
+FRACTION = 255
+"""What a probability of 1 is stored as."""
 
 LONGEST_TEXT = 64
 """Characters of a Long String."""
@@ -45,6 +52,18 @@ def require_highdicom() -> None:
         ) from None
 
 
+def find_seg_type(name: str) -> SegType:
+    """A kind of segmentation by its name.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    for kind in SEG_TYPES:
+        if kind == name.strip().lower():
+            return kind
+    raise ConfigurationError(f"there is no --seg-type {name!r}", f"Choose {', '.join(SEG_TYPES)}.")
+
+
 def dicom_seg_bytes(
     labels: NDArray[np.uint8],
     datasets: Sequence[Any],
@@ -53,6 +72,8 @@ def dicom_seg_bytes(
     algorithm: Algorithm,
     name: str = "the study",
     slices: Sequence[int] = (),
+    seg_type: SegType = "binary",
+    fractions: NDArray[np.uint8] | None = None,
 ) -> bytes:
     """A DICOM segmentation file.
 
@@ -66,6 +87,9 @@ def dicom_seg_bytes(
         codes: of each class.
         name: of the study, for errors.
         slices: the numbers of those that were looked at, which the file is to say.
+        seg_type: how pixels are stored.
+        fractions: for "fractional", classes x slices x rows x columns, the probability of each class times `FRACTION`,
+            in the order of the labels, which are not looked at then.
 
     Raises:
         ConfigurationError: a class has no code.
@@ -81,9 +105,15 @@ def dicom_seg_bytes(
     try:
         with without_warnings(UserWarning):  # of values that the source has and the standard does not allow
             sources = minimal_sources(datasets, name)
-            _require_fitting(labels, sources, name)
+            nowhere = _require_fitting(labels, sources, datasets, name)
+            if nowhere:
+                lend_places(sources)
             identified = _algorithm_identification(algorithm, slices)
-            made = _segmentation(labels, sources, classes, codes, algorithm, identified, datasets[0])
+            pixels = _stored(labels, fractions, len(classes), seg_type)
+            made = _segmentation(pixels, seg_type, sources, classes, codes, algorithm, identified, datasets[0])
+            if nowhere:
+                take_places(made)
+            _finish(made, datasets[0])
             made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = _own_uid(made)
             buffer = BytesIO()
             made.save_as(buffer, enforce_file_format=True)
@@ -108,23 +138,40 @@ def is_segmentation_of(path: Path, instances: set[str], slices: Sequence[int] = 
         return False
 
 
-def _require_fitting(labels: NDArray[np.uint8], sources: Sequence[Any], name: str) -> None:
-    """Raise ImageError unless the standard, and highdicom, have segmentations of such sources."""
+def _require_fitting(labels: NDArray[np.uint8], sources: Sequence[Any], datasets: Sequence[Any], name: str) -> bool:
+    """Whether they are several pictures that lie nowhere, and are to be referred to one by one.
+
+    Raises:
+        ImageError: they say half of where they lie.
+    """
     first = sources[0]
     frames = int(first.get("NumberOfFrames", 1)) if len(sources) == 1 else len(sources)
     if labels.shape != (frames, first.Rows, first.Columns):
         raise LabelsError(f"labels are {labels.shape}, and {name} has {frames} x {first.Rows} x {first.Columns} pixels")
     placed = "ImagePositionPatient" in first or "PerFrameFunctionalGroupsSequence" in first
-    if frames > 1 and not placed:
+    if frames == 1 or placed:
+        return False
+    if not all(map(lies_nowhere, datasets)):
         raise ImageError(
-            f"{name} does not say where its {frames} slices lie (frame of reference, position, orientation and pixel "
-            "spacing), and a DICOM-SEG of several slices has to",
+            f"{name} says in part where its {frames} slices lie (of frame of reference, position, orientation and "
+            "pixel spacing some are missing), and a DICOM-SEG says all of it or nothing",
             ELSEWHERE,
         )
+    return True
+
+
+def _stored(labels: NDArray[np.uint8], fractions: NDArray[np.uint8] | None, classes: int, seg_type: SegType) -> Any:
+    """The pixels as highdicom takes them."""
+    if seg_type != "fractional":
+        return labels
+    if fractions is None or fractions.shape != (classes, *labels.shape):
+        raise LabelsError(f"a fractional segmentation of {classes} classes needs the probabilities of each")
+    return np.moveaxis(fractions, 0, -1).astype(np.float32) / FRACTION
 
 
 def _segmentation(
-    labels: NDArray[np.uint8],
+    pixels: Any,
+    seg_type: SegType,
     sources: list[Any],
     classes: Sequence[SegmentClass],
     codes: Codes,
@@ -135,10 +182,11 @@ def _segmentation(
     import highdicom
     from highdicom.seg import Segmentation
 
-    made: Any = Segmentation(
+    return Segmentation(
         source_images=sources,
-        pixel_array=labels,
-        segmentation_type="BINARY",
+        pixel_array=pixels,
+        segmentation_type=seg_type.upper(),
+        max_fractional_value=FRACTION,
         segment_descriptions=[
             _description(number, entry, codes[entry.name], identified) for number, entry in enumerate(classes, 1)
         ],
@@ -155,15 +203,19 @@ def _segmentation(
         series_description=_long(f"{SOFTWARE}: {NOTICE}"),
         content_qualification="RESEARCH",
         specific_character_set="ISO_IR 192",
-        omit_empty_frames=bool(labels.any()),
+        omit_empty_frames=bool(np.any(pixels)),
     )
+
+
+def _finish(made: Any, header: Any) -> None:
+    """What the standard asks for, and highdicom leaves to its callers."""
     made.SpecificCharacterSet = "ISO_IR 192"
     if "FrameOfReferenceUID" not in made or "PlaneOrientationSequence" not in made.SharedFunctionalGroupsSequence[0]:
         made.PatientOrientation = header.get("PatientOrientation") or ""  # which may be empty, and not be left out
     for group in made.SharedFunctionalGroupsSequence:
-        if "PixelMeasuresSequence" in group and not len(group.PixelMeasuresSequence[0]):
-            del group.PixelMeasuresSequence
-    return made
+        measures = group.get("PixelMeasuresSequence")
+        if "FrameOfReferenceUID" not in made and measures and measures[0].get("SliceThickness") is None:
+            del group.PixelMeasuresSequence  # which highdicom writes without a thickness, and then does not read
 
 
 def _description(number: int, entry: SegmentClass, code: ClassCode, identified: Any) -> Any:
@@ -219,7 +271,7 @@ def _slices(numbers: Sequence[int]) -> str:
 
 
 def _parameters(made: Any) -> str:
-    told = made.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
+    told = made.SegmentSequence[-1].SegmentationAlgorithmIdentificationSequence[0]
     return str(told.get("AlgorithmParameters", ""))
 
 

@@ -45,6 +45,7 @@ class ClassFigures:
         area_mm2: of each slice; None without a spacing.
         volume_ml: of all slices: each area times what the slice stands for; None without spacing or extents.
         diameter: the largest in-plane one; None without a spacing, or where no pixel is of the class.
+        unmeasured: why there are no figures in mm although there is a spacing; empty where there are.
     """
 
     name: str
@@ -53,11 +54,37 @@ class ClassFigures:
     area_mm2: tuple[float, ...] | None
     volume_ml: float | None
     diameter: Diameter | None
+    unmeasured: str = ""
 
     @property
     def pixels(self) -> int:
         """Of all slices."""
         return sum(self.area_pixels)
+
+
+def volume_ml(area_pixels: Sequence[int], grid: Grid) -> float | None:
+    """Millilitres of a class: its area in each slice times what the slice stands for; None where the files do not say
+    how large every pixel is, or what a slice stands for.
+
+    Args:
+        area_pixels: of each slice of the grid.
+    """
+    area, extents = grid.pixel_area, grid.extents
+    if area is None or extents is None or grid.part is not None:
+        return None
+    return math.fsum(count * area * float(extent) for count, extent in zip(area_pixels, extents, strict=True)) / 1000.0
+
+
+def unmeasured(labels: NDArray[np.uint8], grid: Grid, label: int) -> str:
+    """Why a class has no figures in mm although there is a spacing: it leaves the part that the spacing is of."""
+    part = grid.part
+    if grid.spacing is None or part is None:
+        return ""
+    rows, columns = slice(part.top, part.bottom), slice(part.left, part.right)
+    outside = sum(int((plane == label).sum() - (plane[rows, columns] == label).sum()) for plane in labels)
+    if not outside:
+        return ""
+    return f"{outside} of its pixels lie outside the part of the picture whose pixels have a known size"
 
 
 def measure(labels: NDArray[np.uint8], grid: Grid, classes: Sequence[SegmentClass]) -> tuple[ClassFigures, ...]:
@@ -74,12 +101,13 @@ def measure(labels: NDArray[np.uint8], grid: Grid, classes: Sequence[SegmentClas
 
 
 def _of_class(labels: NDArray[np.uint8], grid: Grid, name: str, label: int, counts: NDArray[np.int64]) -> ClassFigures:
-    pixels, area, extents = tuple(int(count) for count in counts), grid.pixel_area, grid.extents
+    pixels, area = tuple(int(count) for count in counts), grid.pixel_area
+    reason = unmeasured(labels, grid, label)
+    if reason:
+        return ClassFigures(name, label, pixels, None, None, None, reason)
     areas = None if area is None else tuple(count * area for count in pixels)
-    volume = None
-    if areas is not None and extents is not None:
-        volume = math.fsum(one * float(extent) for one, extent in zip(areas, extents, strict=True)) / 1000.0
-    return ClassFigures(name, label, pixels, areas, volume, _largest(labels, grid.spacing, label, pixels))
+    diameter = _largest(labels, grid.spacing, label, pixels)
+    return ClassFigures(name, label, pixels, areas, volume_ml(pixels, grid), diameter)
 
 
 def _largest(

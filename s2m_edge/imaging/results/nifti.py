@@ -59,9 +59,10 @@ def labels_as_nifti(stored: NDArray[np.uint8], grid: Grid, name: str = "the stud
     made: Any = nibabel.Nifti1Image(stored, affine, dtype=np.uint8)  # type: ignore[attr-defined]
     made.header["descrip"] = description
     if affine is None:
-        rows, columns = grid.spacing or (1.0, 1.0)
+        spacing = None if grid.part is not None else grid.spacing
+        rows, columns = spacing or (1.0, 1.0)
         made.header.set_zooms((columns, rows, grid.thickness or 1.0))
-        if grid.spacing is not None:
+        if spacing is not None:
             made.header.set_xyzt_units("mm")
         return made.to_bytes()
     made.header.set_xyzt_units("mm")

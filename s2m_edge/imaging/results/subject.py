@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from s2m_edge.imaging.classes import SegmentClass
 from s2m_edge.imaging.grid import Grid
 from s2m_edge.imaging.results.algorithm import Algorithm
+from s2m_edge.imaging.results.dicom_seg import SegType
 from s2m_edge.imaging.results.figures import ClassFigures, measure
 from s2m_edge.imaging.written import Source
 
@@ -62,12 +63,17 @@ class Subject:
 
     Attributes:
         labels: slices x rows x columns, 0 background, k of `classes[k - 1]`, in the study's order.
+        seg_type: how DICOM-SEG stores them.
+        fractions: classes x slices x rows x columns, uint8, in the study's order, what a fractional DICOM-SEG stores:
+            probabilities times 255. None where they were not kept.
     """
 
     study: Study
     labels: NDArray[np.uint8]
     classes: tuple[SegmentClass, ...]
     algorithm: Algorithm
+    seg_type: SegType = "binary"
+    fractions: NDArray[np.uint8] | None = None
 
     @cached_property
     def identity(self) -> str:
@@ -78,6 +84,11 @@ class Subject:
     def figures(self) -> tuple[ClassFigures, ...]:
         """Areas, volumes and diameters of the classes, measured once."""
         return measure(self.labels, self.study.grid, self.classes)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Those of the study, and why a class has no figures in mm."""
+        return (*self.study.remarks, *(f"{one.name}: {one.unmeasured}" for one in self.figures if one.unmeasured))
 
     @property
     def slices(self) -> tuple[int, ...]:

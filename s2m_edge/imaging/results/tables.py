@@ -90,7 +90,7 @@ def results_values(subject: Subject) -> dict[str, Any]:
             "spacing_mm": None if grid.spacing is None else [_rounded(side) for side in grid.spacing],
             "spacing_from": study.spacing_from,
             "slice_extents_mm": None if grid.extents is None else [_rounded(float(one)) for one in grid.extents],
-            "remarks": [printable(remark) for remark in study.remarks],
+            "remarks": [printable(remark) for remark in subject.remarks],
         },
         "algorithm": {
             name: printable(value) if isinstance(value, str) else value

@@ -17,7 +17,7 @@ from s2m_edge.files import LONGEST_NAME, output_error, require_writable
 from s2m_edge.imaging.classes import SegmentClass
 from s2m_edge.imaging.results.algorithm import Algorithm
 from s2m_edge.imaging.results.codes import Codes, require_codes
-from s2m_edge.imaging.results.dicom_seg import dicom_seg_bytes, is_segmentation_of, require_highdicom
+from s2m_edge.imaging.results.dicom_seg import SegType, dicom_seg_bytes, is_segmentation_of, require_highdicom
 from s2m_edge.imaging.results.nifti import nifti_bytes, require_even
 from s2m_edge.imaging.results.subject import Study, Subject
 from s2m_edge.imaging.results.tables import csv_bytes, is_json_of, is_table_of, json_bytes
@@ -42,10 +42,11 @@ class Format:
 
 def _seg(subject: Subject, codes: Codes) -> bytes:
     study = subject.study
-    stored = study.labels_in_file_order(subject.labels)
-    return dicom_seg_bytes(
-        stored, study.datasets, subject.classes, codes, subject.algorithm, study.name, subject.slices
-    )
+    stored, fractions = study.labels_in_file_order(subject.labels), None
+    if subject.seg_type == "fractional" and subject.fractions is not None:
+        fractions = np.stack([study.labels_in_file_order(of_class) for of_class in subject.fractions])
+    named = (study.name, subject.slices, subject.seg_type, fractions)
+    return dicom_seg_bytes(stored, study.datasets, subject.classes, codes, subject.algorithm, *named)
 
 
 def _is_seg_of(path: Path, subject: Subject) -> bool:
@@ -116,6 +117,8 @@ def write_results(
     overwrite: bool = False,
     remedy: str = _ELSEWHERE,
     beside: Sequence[tuple[Path, Path]] = (),
+    seg_type: SegType = "binary",
+    fractions: NDArray[np.uint8] | None = None,
 ) -> list[Path]:
     """Write a study's results, all of them or none.
 
@@ -131,6 +134,7 @@ def write_results(
         remedy: what a user can do where a file is in the way.
         beside: files that are ready on the same disk, and their places: they appear with the results, or not at all.
             Whether they may be replaced is the caller's business. With them, no format need be given.
+        seg_type, fractions: as a `Subject` has them.
 
     Returns:
         The paths of the formats, in the order of `FORMATS`.
@@ -142,7 +146,8 @@ def write_results(
         OutputError: a file would be lost, the folder cannot be written, or the disk is full. Nothing was written.
     """
     names, folder = find_formats(formats) if formats or not beside else [], Path(folder)
-    subject = Subject(study, np.ascontiguousarray(labels, np.uint8), tuple(classes), algorithm)
+    kept = np.ascontiguousarray(labels, np.uint8)
+    subject = Subject(study, kept, tuple(classes), algorithm, seg_type, fractions)
     require_writable(folder)
     require_free_places(names, folder, stem, subject, overwrite=overwrite, remedy=remedy)
     places = planned_paths(names, folder, stem) if names else []

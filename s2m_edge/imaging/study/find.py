@@ -15,11 +15,12 @@ from s2m_edge.imaging.folders import PICTURE_SUFFIXES, VOLUME_SUFFIXES, is_clutt
 from s2m_edge.imaging.planes import Plane
 from s2m_edge.imaging.read import MINIMUM_SIDE, readable
 from s2m_edge.imaging.study.cut import CutStudy
-from s2m_edge.imaging.study.frames import GEOMETRY, Frame, frames_of, text, whole_number
+from s2m_edge.imaging.study.frames import GEOMETRY, Frame, frames_of
 from s2m_edge.imaging.study.names import safe_name, series_name
 from s2m_edge.imaging.study.order import stack
 from s2m_edge.imaging.study.series import DicomStudy
 from s2m_edge.imaging.study.study import Kind, Study
+from s2m_edge.imaging.study.values import text, whole_number
 from s2m_edge.imaging.study.volumes import PictureStudy, VolumeStudy, volume_kind
 from s2m_edge.imaging.written import is_labels, is_output
 from s2m_edge.silence import without_warnings

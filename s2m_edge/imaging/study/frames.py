@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from s2m_edge.imaging.dicom import count_frames
-
-Vector = tuple[float, ...]
+from s2m_edge.imaging.grid import Part
+from s2m_edge.imaging.study.ultrasound import REGIONS, Calibration, calibration
+from s2m_edge.imaging.study.values import Vector, items, numbers, text, whole_number
 
 _PLANES = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
 GEOMETRY = (
@@ -29,6 +30,7 @@ GEOMETRY = (
     "DetectorInformationSequence",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
+    REGIONS,
 )
 """The attributes that `frames_of` looks at."""
 
@@ -49,6 +51,8 @@ class Frame:
         spacing_from: which attribute that is from.
         thickness: mm.
         reference: UID of the frame of reference; positions in two of them cannot be compared.
+        part: of the picture that the spacing is of; None: all of it.
+        unmeasured: why there is no spacing, where the file says something of it.
     """
 
     path: Path
@@ -63,29 +67,34 @@ class Frame:
     spacing_from: str
     thickness: float | None
     reference: str
+    part: Part | None = None
+    unmeasured: str = ""
 
 
 def frames_of(header: Any, path: Path) -> list[Frame]:
     """All frames of a data set in their stored order."""
-    shared = _items(header, "SharedFunctionalGroupsSequence")
-    own = _items(header, "PerFrameFunctionalGroupsSequence")
+    shared = items(header, "SharedFunctionalGroupsSequence")
+    own = items(header, "PerFrameFunctionalGroupsSequence")
     count = count_frames(header)
     return [_frame(header, path, index, count, own, shared) for index in range(count)]
 
 
 def _frame(header: Any, path: Path, index: int, count: int, own: list[Any], shared: list[Any]) -> Frame:
     groups = [*own[index : index + 1], *shared[:1]]
-    places = [item for name in _PLANES for group in groups for item in _items(group, name)[:1]] + [header]
+    places = [item for name in _PLANES for group in groups for item in items(group, name)[:1]] + [header]
     position = _first(places, "ImagePositionPatient", 3) if count == 1 or groups else None
     orientation = _oriented(_first(places, "ImageOrientationPatient", 6))
     if position is None and not groups and count > 1:
         position, orientation = _of_detector(header, index, orientation)
     spacing, source = None, ""
     for name in ("PixelSpacing", "ImagerPixelSpacing"):
-        found = _first(places, name, 2)
-        if found is not None and min(found) > 0:
-            spacing, source = (found[0], found[1]), name
+        pair = _first(places, name, 2)
+        if pair is not None and min(pair) > 0:
+            spacing, source = (pair[0], pair[1]), name
             break
+    found = calibration(header) if spacing is None else Calibration()
+    if found.spacing is not None:
+        spacing, source = found.spacing, REGIONS
     thickness = _first(places, "SliceThickness", 1)
     return Frame(
         path,
@@ -100,12 +109,14 @@ def _frame(header: Any, path: Path, index: int, count: int, own: list[Any], shar
         source,
         thickness[0] if thickness is not None and thickness[0] > 0 else None,
         text(header, "FrameOfReferenceUID"),
+        found.part,
+        found.reason,
     )
 
 
 def _of_detector(header: Any, index: int, orientation: Vector | None) -> tuple[Vector | None, Vector | None]:
     """Of a reconstructed nuclear medicine volume (PS3.3 C.8.4.15): the first frame's place, and equal steps from it."""
-    detectors = _items(header, "DetectorInformationSequence")
+    detectors = items(header, "DetectorInformationSequence")
     step = numbers(header, "SpacingBetweenSlices", 1)
     if len(detectors) != 1 or step is None or "RECON" not in text(header, "ImageType").upper():
         return None, orientation
@@ -131,37 +142,3 @@ def _oriented(found: Vector | None) -> Vector | None:
 
 def _first(places: Iterable[Any], name: str, count: int) -> Vector | None:
     return next((found for place in places if (found := numbers(place, name, count)) is not None), None)
-
-
-def numbers(place: Any, name: str, count: int) -> Vector | None:
-    """An attribute's finite numbers; None where it is empty, damaged, or has another count of them."""
-    try:
-        value = place.get(name)
-        if value is None or isinstance(value, str | bytes):
-            return None if not value else (float(value),) if count == 1 else None
-        found = tuple(float(part) for part in (value if hasattr(value, "__iter__") else (value,)))
-    except Exception:  # pydicom's value types have errors of their own
-        return None
-    return found if len(found) == count and all(map(math.isfinite, found)) else None
-
-
-def whole_number(place: Any, name: str) -> int | None:
-    """An attribute as an integer; None where it is none."""
-    found = numbers(place, name, 1)
-    return None if found is None else int(found[0])
-
-
-def text(place: Any, name: str) -> str:
-    """An attribute as text; empty where there is none, or it cannot be read."""
-    try:
-        value = place.get(name)
-    except Exception:  # an encoding that is not known
-        return ""
-    return "" if value is None else str(value).strip("\0 ")
-
-
-def _items(place: Any, name: str) -> list[Any]:
-    try:
-        return list(place.get(name) or ())
-    except Exception:  # a value of another type in its place
-        return []

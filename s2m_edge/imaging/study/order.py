@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,7 @@ def stack(frames: Sequence[Frame], name: str) -> Stack:
     """
     frames, remarks = _without_copies(frames)
     _require_one(name, "sizes", frames, lambda frame: f"{frame.columns} x {frame.rows} pixels")
+    frames = _of_one_calibration(frames)
     _require_one(name, "pixel spacings", frames, lambda frame: _words(frame.spacing, "mm"))
     directions = _one_orientation(name, frames)
     if directions is None or any(frame.position is None for frame in frames):
@@ -99,12 +100,23 @@ def is_regular(grid: Grid) -> bool:
     return bool(np.abs(grid.positions - due).max() <= STRAIGHT * min(abs(step), *grid.spacing))
 
 
+def _of_one_calibration(frames: Sequence[Frame]) -> list[Frame]:
+    """Without the spacings of ultrasound regions where these differ: pictures of several depths are one series."""
+    known = {(frame.spacing, frame.part) for frame in frames}
+    if len(known) == 1 or not any(frame.part for frame in frames):
+        return list(frames)
+    reason = "its pictures have ultrasound regions of several sizes or places"
+    return [replace(frame, spacing=None, spacing_from="", part=None, unmeasured=reason) for frame in frames]
+
+
 def _stacked(
     frames: Sequence[Frame], directions: NDArray[np.float64] | None, positions: Any, remarks: list[str]
 ) -> Stack:
     first = frames[0]
     if first.spacing_from == "ImagerPixelSpacing":
         remarks.append("the spacing is that of the detector (ImagerPixelSpacing); the body's is smaller")
+    if first.unmeasured:
+        remarks.append(f"there is no spacing: {first.unmeasured}")
     grid = Grid(
         len(frames),
         first.rows,
@@ -113,6 +125,7 @@ def _stacked(
         directions,
         positions,
         next((frame.thickness for frame in frames if frame.thickness is not None), None),
+        first.part,
     )
     return Stack(tuple(frames), grid, first.spacing_from, tuple(remarks))
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from s2m_edge.errors import ImageError
 from s2m_edge.imaging.folders import NIFTI_SUFFIXES, looks_like_dicom
-from s2m_edge.imaging.study.frames import GEOMETRY, Frame, frames_of, text
+from s2m_edge.imaging.study.frames import GEOMETRY, Frame, frames_of
 from s2m_edge.imaging.study.order import stack
+from s2m_edge.imaging.study.values import text
 from s2m_edge.silence import without_warnings
 from s2m_edge.train.data.sample import Sample
 

@@ -2,7 +2,7 @@
 
 import { AppError } from './errors.js';
 
-const TOOLKIT = 's2m-edge predict and the desktop app (s2m-edge demo desktop) open it.';
+export const TOOLKIT = 's2m-edge predict and the desktop app (s2m-edge demo desktop) open it.';
 
 /**
  * @param {Uint8Array} bytes the first few hundred of the file
@@ -12,8 +12,8 @@ const TOOLKIT = 's2m-edge predict and the desktop app (s2m-edge demo desktop) op
 export function requireOpenable(bytes, name) {
   const text = (/** @type {number} */ at, /** @type {number} */ length) => String.fromCharCode(...bytes.subarray(at, at + length));
   const lower = name.toLowerCase();
-  if (text(128, 4) === 'DICM' || /\.(dcm|dicom|ima)$/.test(lower)) {
-    throw new AppError(`${name} is a DICOM file, which browsers do not open`, TOOLKIT, 'dicom');
+  if (text(128, 4) !== 'DICM' && /\.(dcm|dicom|ima)$/.test(lower)) {
+    throw new AppError(`${name} is DICOM without its preamble, which this page does not open`, TOOLKIT, 'dicom');
   }
   const magic = [text(344, 4), text(4, 4)]; // of versions 1 and 2
   if (magic.some((word) => /^n[i+][12]\0$/.test(word)) || /\.nii(\.gz)?$/.test(lower)) {

@@ -1,7 +1,7 @@
 /** What was found, in words and numbers: the result, the model's facts, the self-test. */
 
 import { describe, element, make } from './page.js';
-import { grouped, megabytes, milliseconds, networkName, percent, precisionName, providerName, scientific, sentence, warningOf } from './text.js';
+import { grouped, megabytes, millimetresOf, milliseconds, networkName, percent, precisionName, providerName, scientific, sentence, spacingSentence, warningOf } from './text.js';
 
 /**
  * @typedef {import('./engine.js').Opened} Opened
@@ -21,7 +21,7 @@ export function modelTitle({ contract }) {
  * @param {Shown[]} shown
  */
 export function showResult(decision, shown) {
-  const { width, height, answers, between } = decision;
+  const { width, height, spacing, answers, between } = decision;
   const blocks = answers.map((answer, index) => {
     const { contract } = shown[index].opened;
     const rows = contract.classes.map(({ name, colour }, place) => {
@@ -35,6 +35,7 @@ export function showResult(decision, shown) {
         make('span', { class: 'name' }, sentence(name)),
         make('span', { class: 'share' }, percent(pixels / (width * height))),
         make('span', { class: 'pixels' }, `${grouped(pixels)} of ${grouped(width * height)} pixels`),
+        ...(answer.millimetres ? [make('span', { class: 'pixels millimetres' }, millimetresOf(answer.millimetres[place]))] : []),
       );
     });
     const found = answer.areas.some((pixels) => pixels > 0) ? [] : [make('p', { class: 'nothing' }, NOTHING_FOUND)];
@@ -43,6 +44,7 @@ export function showResult(decision, shown) {
     const title = answers.length > 1 ? [make('h3', {}, modelTitle(shown[index].opened))] : [];
     return make('div', { class: 'answer' }, ...title, ...found, ...rows, make('p', { class: 'time muted' }, time));
   });
+  if (spacing) blocks.push(make('p', { class: 'spacing muted' }, spacingSentence(spacing)));
   if (between) blocks.push(make('p', { class: 'between' }, agreementSentence(between)));
   element('result-body').replaceChildren(...blocks);
   showUnusual(
@@ -79,7 +81,10 @@ export function clearResult() {
 export function resultSentence(answer, { width, height }, { contract }) {
   if (answer.areas.every((pixels) => pixels === 0)) return `${NOTHING_FOUND} ${milliseconds(answer.milliseconds)}.`;
   const parts = contract.classes.map(
-    ({ name }, place) => `${name} ${percent(answer.areas[place] / (width * height))}, ${grouped(answer.areas[place])} pixels`,
+    ({ name }, place) => {
+      const size = answer.millimetres ? `, ${millimetresOf(answer.millimetres[place])}` : '';
+      return `${name} ${percent(answer.areas[place] / (width * height))}, ${grouped(answer.areas[place])} pixels${size}`;
+    },
   );
   return `${sentence(parts.join('; '))}. ${milliseconds(answer.milliseconds)}.`;
 }

@@ -63,18 +63,24 @@ function saver(text, label, action) {
  * @param {number} index
  */
 export function summary({ name, decision, shown, threshold }, index) {
-  const { width, height } = decision;
+  const { width, height, spacing } = decision;
   const { contract, selfTest } = shown[index].opened;
   const answer = decision.answers[index];
   const names = contract.classes.map((entry) => entry.name);
   const round = (/** @type {number} */ value) => Math.round(value * 100) / 100;
-  const { guard } = answer;
+  const { guard, millimetres } = answer;
+  const inMillimetres = (/** @type {'areaMm2' | 'diameterMm'} */ figure) =>
+    millimetres && Object.fromEntries(names.map((label, place) => [label, millimetres[place][figure]]));
   return {
     image: name,
     width,
     height,
     area_pixels: Object.fromEntries(names.map((label, place) => [label, answer.areas[place]])),
     area_fraction: Object.fromEntries(names.map((label, place) => [label, answer.areas[place] / (width * height)])),
+    spacing_mm: spacing && [spacing.rows, spacing.columns],
+    spacing_from: spacing ? spacing.from : '',
+    area_mm2: inMillimetres('areaMm2'),
+    diameter_mm: inMillimetres('diameterMm'),
     threshold: contract.output.shape[1] === 1 ? (threshold ?? contract.threshold) : null,
     guard: guard && { score: Number(guard.score.toFixed(3)), threshold: Number(guard.threshold.toFixed(3)), unusual: guard.unusual },
     windows: answer.windows,

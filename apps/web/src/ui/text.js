@@ -14,6 +14,21 @@ export function grouped(value) {
   return value.toLocaleString('en-GB');
 }
 
+/**
+ * Area and longest line of a class.
+ * @param {import('../core/figures.js').Figures} figures
+ */
+export function millimetresOf({ areaMm2, diameterMm }) {
+  const one = (/** @type {number} */ value) => value.toLocaleString('en-GB', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  return `${one(areaMm2)} mm²${diameterMm === null ? '' : `, ${one(diameterMm)} mm across`}`;
+}
+
+/** @param {import('../core/dicom.js').Spacing} spacing */
+export function spacingSentence({ rows, columns, from }) {
+  const size = `Pixels of ${Number(rows.toPrecision(4))} x ${Number(columns.toPrecision(4))} mm (${from})`;
+  return from === 'PixelSpacing' ? `${size}.` : `${size}: at the detector; in the body they are smaller.`;
+}
+
 /** @param {number} fraction 0..1 */
 export function percent(fraction) {
   if (fraction > 0 && fraction < 0.0005) return '< 0.1 %';

@@ -5,6 +5,7 @@
 
 import { sourceOfFiles } from '../core/bundle.js';
 import { AppError, messageOf } from '../core/errors.js';
+import { measure } from '../core/figures.js';
 import { judge } from '../core/guard.js';
 import { countLabels, fitToNetwork } from '../core/imaging.js';
 import { compareMasks } from '../core/parity.js';
@@ -19,16 +20,17 @@ import { runsFor, segment } from './segment.js';
  * @typedef {import('../core/guard.js').GuardVerdict} GuardVerdict
  * @typedef {{
  *   id: string, areas: number[], windows: number, networkMilliseconds: number, milliseconds: number,
- *   guard: GuardVerdict | null, fill: ImageBitmap, line: ImageBitmap,
+ *   guard: GuardVerdict | null, fill: ImageBitmap, line: ImageBitmap, millimetres: import('../core/figures.js').Figures[] | null,
  * }} Answer
- * @typedef {{ width: number, height: number, answers: Answer[], between: { agreement: number, dice: number } | null }} Decision
+ * @typedef {import('../core/dicom.js').Spacing} Spacing
+ * @typedef {{ width: number, height: number, spacing: Spacing | null, answers: Answer[], between: { agreement: number, dice: number } | null }} Decision
  * @typedef {Omit<import('./segment.js').Segmented, 'stretched'> & { id: string, milliseconds: number, guard: GuardVerdict | null }} Outcome
  */
 
 /** @type {Map<string, import('./models.js').Model>} */
 const models = new Map();
 
-/** @type {{ width: number, height: number, outcomes: Outcome[] } | null} */
+/** @type {{ width: number, height: number, spacing: Spacing | null, outcomes: Outcome[] } | null} */
 let present = null;
 
 /** @type {Map<string, Uint8Array>} the labels last shown, by model */
@@ -71,7 +73,7 @@ const HANDLERS = {
     present = null; // what was there before is of another picture, whatever becomes of this one
     shown.clear();
     const pixels = await readPicture(source, name);
-    const { width, height } = pixels;
+    const { width, height, spacing = null } = pixels;
     const pictures = chosen.map(({ model }) => ({ name, width, height, rgba: pixels.under(model.bundle.contract.preprocessing.intensity) }));
     notify('picture', 0, 0, await bitmapFor(pictures[0].rgba, pixels)); // it can be looked at while the network runs
     const runs = chosen.map(({ model }) => runsFor(pixels, model.bundle.contract.preprocessing));
@@ -89,7 +91,7 @@ const HANDLERS = {
       outcomes.push({ id, ...segmented, milliseconds, guard });
       before += runs[place];
     }
-    present = { width, height, outcomes };
+    present = { width, height, spacing, outcomes };
     const decision = decideAll(threshold, true);
     return { value: decision, transfer: bitmapsOf(decision) };
   },
@@ -152,7 +154,7 @@ function heldVerdict(id, judged) {
  */
 function decideAll(threshold, timed) {
   if (!present) throw new AppError('there is no picture yet', 'Open one first.');
-  const { width, height, outcomes } = present;
+  const { width, height, spacing, outcomes } = present;
   const answers = outcomes.map((outcome) => {
     const { contract } = requirePassed(models.get(outcome.id)).bundle;
     const began = performance.now();
@@ -161,10 +163,11 @@ function decideAll(threshold, timed) {
     shown.set(outcome.id, labels);
     const { id, windows, networkMilliseconds, milliseconds, guard } = outcome;
     const areas = countLabels(labels, contract.classes.length + 1).slice(1);
-    return { id, areas, windows, networkMilliseconds, milliseconds, guard, ...paintLabels(labels, height, width, contract.classes) };
+    const millimetres = spacing && measure(labels, height, width, spacing, contract.classes.length);
+    return { id, areas, millimetres, windows, networkMilliseconds, milliseconds, guard, ...paintLabels(labels, height, width, contract.classes) };
   });
   const [first, second] = outcomes.map(({ id }) => /** @type {Uint8Array} */ (shown.get(id)));
-  return { width, height, answers, between: second ? compareMasks(first, second) : null };
+  return { width, height, spacing, answers, between: second ? compareMasks(first, second) : null };
 }
 
 /** @param {Decision} decision */

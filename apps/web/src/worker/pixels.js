@@ -1,5 +1,6 @@
 /** Pixels of a picture, and pictures of a mask. Runs in the worker, on OffscreenCanvas. */
 
+import { isDicom, readDicom } from '../core/dicom.js';
 import { AppError } from '../core/errors.js';
 import { outline, outlineThickness } from '../core/imaging.js';
 import { requireOpenable } from '../core/kinds.js';
@@ -14,9 +15,13 @@ const HEAD = 512; // bytes that tell what a file is
 
 /**
  * A picture, upright, colours as stored. What its levels are is a matter of the network where the file is deeper than 8
- * bits: `under` gives them, RGBA without transparency.
+ * bits: `under` gives them, RGBA without transparency. The size of a pixel is what the file says of the body: PNG, JPEG
+ * and the like say at most how large to print them.
  * @typedef {import('../core/intensity.js').Intensity} Intensity
- * @typedef {{ width: number, height: number, under: (intensity: Intensity) => Uint8ClampedArray<ArrayBuffer> }} Pixels
+ * @typedef {import('../core/dicom.js').Spacing} Spacing
+ * @typedef {{
+ *   width: number, height: number, under: (intensity: Intensity) => Uint8ClampedArray<ArrayBuffer>, spacing?: Spacing | null,
+ * }} Pixels
  */
 
 /**
@@ -31,6 +36,10 @@ export async function readPicture(source, name) {
   if (source.size === 0) throw new AppError(`${name} is empty (0 bytes)`, 'Copy it again.');
   const head = new Uint8Array(await source.slice(0, HEAD).arrayBuffer());
   requireOpenable(head, name);
+  if (isDicom(head)) {
+    const bytes = new Uint8Array(await source.arrayBuffer());
+    return readDicom(bytes, name, (width, height) => requireSize(width, height, name));
+  }
   if (isPng(head)) return png(source, name);
   if (!isWebp(head)) return drawn(await decode(source, name), name);
   const bytes = new Uint8Array(await source.arrayBuffer());

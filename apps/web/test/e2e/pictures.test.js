@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import { difference, ENCODED } from '../unit/encoded.js';
 import { DESKTOP, downloaded, given, openPage, segment, startBrowser, startServer, waitForBadge } from './harness.js';
@@ -96,6 +97,25 @@ test('every kind of picture is drawn and segmented as it is stored, or refused b
   const first = /** @type {Buffer} */ (seen.get('exif-1-png'));
   for (const [name, shown] of seen) assert.ok(apart(shown, first) < 2, `${name} on the screen: ${apart(shown, first)} levels`);
   for (const [name, mask] of masks) assert.ok(mask.equals(/** @type {Buffer} */ (masks.get('exif-1-png'))), name);
+});
+
+test('areas and diameters in mm are shown where the file says how large its pixels are, and nowhere else', async () => {
+  const place = (/** @type {string} */ file) => fileURLToPath(new URL(`../../../vectors/dicom/${file}`, import.meta.url));
+  const body = page.locator('#result-body');
+  await segment(page, () => page.locator('#file').setInputFiles(place('ct.dcm')), 'ct.dcm');
+  assert.match(await body.innerText(), /mm²[^]*Pixels of 0\.75 x 0\.5 mm \(PixelSpacing\)\./);
+  const saved = JSON.parse(readFileSync((await downloaded(page, 'Figures (JSON)')).file, 'utf-8'));
+  const pixels = Object.values(saved.area_pixels).reduce((/** @type {number} */ sum, value) => sum + Number(value), 0);
+  assert.deepEqual(saved.spacing_mm, [0.75, 0.5]);
+  assert.ok(Math.abs(Object.values(saved.area_mm2).reduce((sum, value) => sum + Number(value), 0) - pixels * 0.375) < 1e-9);
+  await segment(page, () => page.locator('#file').setInputFiles(place('detector.dcm')), 'detector.dcm');
+  assert.match(await body.innerText(), /Pixels of 0\.143 x 0\.143 mm \(ImagerPixelSpacing\): at the detector/);
+  for (const { file, path } of ENCODED.filter(({ name }) => ['png-rgb', 'jpeg-plain', 'exif-1-jpeg'].includes(name))) {
+    await segment(page, () => page.locator('#file').setInputFiles(path), file);
+    assert.doesNotMatch(await body.innerText(), /mm/);
+  }
+  await segment(page, () => page.locator('#file').setInputFiles(place('bytes.dcm')), 'bytes.dcm');
+  assert.doesNotMatch(await body.innerText(), /mm/, 'DICOM without a spacing');
 });
 
 test('nothing went wrong unseen', () => {

@@ -81,7 +81,7 @@ test('files of medicine and TIFF are named as what they are, with what opens the
   const nothing = new Uint8Array(400);
   /** @type {[Uint8Array, string, string | null][]} */
   const cases = [
-    [at(128, 'DICM'), 'scan', 'dicom'],
+    [at(128, 'DICM'), 'scan', null],
     [nothing, 'scan.DCM', 'dicom'],
     [at(344, 'n+1\0'), 'heart', 'nifti'],
     [at(344, 'ni1\0'), 'heart.img', 'nifti'],

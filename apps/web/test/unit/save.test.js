@@ -14,10 +14,12 @@ const selfTest = { passed: true, provider: 'wasm', threads: 1, version: '1', fil
 /**
  * What is saved of a picture with this verdict.
  * @param {import('../../src/core/guard.js').GuardVerdict | null} guard
+ * @param {import('../../src/core/dicom.js').Spacing | null} [spacing]
  */
-function saved(guard) {
-  const answer = { id: 'a', areas: [50], windows: 1, networkMilliseconds: 1, milliseconds: 2, guard };
-  const decision = /** @type {any} */ ({ width: 10, height: 20, answers: [answer], between: null });
+function saved(guard, spacing = null) {
+  const millimetres = spacing && [{ areaMm2: 12.5, diameterMm: 5 }];
+  const answer = { id: 'a', areas: [50], millimetres, windows: 1, networkMilliseconds: 1, milliseconds: 2, guard };
+  const decision = /** @type {any} */ ({ width: 10, height: 20, spacing, answers: [answer], between: null });
   const shown = /** @type {any} */ ([{ id: 'a', opened: { contract, selfTest } }]);
   return summary({ name: 'fundus.jpg', decision, shown, threshold: null }, 0);
 }
@@ -31,6 +33,13 @@ test('the saved figures carry the verdict of the guard, in the words of the comm
 
 test('without a guard they say so', () => {
   assert.equal(saved(null).guard, null);
+});
+
+test('figures in mm are saved where the file says how large its pixels are, and are null elsewhere', () => {
+  const known = saved(null, { rows: 0.5, columns: 0.25, from: 'PixelSpacing' });
+  assert.deepEqual([known.spacing_mm, known.spacing_from, known.area_mm2, known.diameter_mm], [[0.5, 0.25], 'PixelSpacing', { c0: 12.5 }, { c0: 5 }]);
+  const unknown = saved(null);
+  assert.deepEqual([unknown.spacing_mm, unknown.spacing_from, unknown.area_mm2, unknown.diameter_mm], [null, '', null, null]);
 });
 
 test('the warning says the score, the usual one, and what follows', () => {
