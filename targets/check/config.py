@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
@@ -149,6 +150,8 @@ def _require_sound(values: Any, path: Path) -> None:
     except jsonschema.ValidationError as error:
         where = "/".join(str(part) for part in error.absolute_path) or "its top level"
         raise ConfigurationError(f"{path} is wrong at {where} ({error.message})", REMEDY) from None
+    if not math.isfinite(values.get("tolerance", TOLERANCE)):  # which passes any comparison
+        raise ConfigurationError(f"{path} is wrong at tolerance (it is no number)", REMEDY)
 
 
 def _checkpoint(value: str | None, folder: Path) -> Path | None:
@@ -180,7 +183,7 @@ def _wanted(targets: dict[str, list[str]], lines: dict[str, int], *, quantizes: 
 
 def _lines_of_targets(node: Any) -> dict[str, int]:
     """By target the line of the file that names it, from 1."""
-    for key, value in getattr(node, "value", None) or []:
+    for key, value in node.value if getattr(node, "id", "") == "mapping" else ():
         if key.value == "targets" and isinstance(value.value, list):
             return {name.value: name.start_mark.line + 1 for name, _ in value.value if isinstance(name.value, str)}
     return {}

@@ -11,7 +11,7 @@ trap 'rm -f "$body"' EXIT
 {
   echo "$marker"
   found=''
-  for summary in "$RESULTS"/*/summary.md; do
+  for summary in "$RESULTS"/summary.md "$RESULTS"/*/summary.md; do
     [ -f "$summary" ] || continue
     found=yes
     cat "$summary"
