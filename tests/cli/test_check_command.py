@@ -11,63 +11,30 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
+from check_support import CLASS, CONFIG, NAME, checked_base
 from command_line import Run
-from reader import NETWORKS
-from s2m_edge.cli.main import main
 from s2m_edge.errors import LoweringError
 from s2m_edge.notice import NOTICE
-from s2m_edge.samples import sample_images, sample_mask
 from s2m_edge.targets.onnx.run import ONNXRunner
 from s2m_edge.targets.openvino.export import OpenVINOExporter
-from support import assert_one_line_error, write_image_folder
+from support import assert_one_line_error
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("matplotlib")
 
-CLASS = 'a "polyp" <b>|`*_[x](y) @octocat'
-SPEC = """
-spec_version: 1
-name: plain-u-net
-input: {height: 64, width: 96, channels: 3}
-classes: ['a "polyp" <b>|`*_[x](y) @octocat']
-provenance: {domain: polyp}
-"""
-CONFIG = """
-check_version: 1
-network: my_networks.py:unet
-weights: unet.safetensors
-spec: spec.yaml
-targets:
-  onnx: [float32]
-"""
 FILES = ("check.json", "junit.xml", "report.html", "results.sarif", "summary.md")
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository that holds a network."""
-    from safetensors.torch import save_file
-
-    from networks import plain_u_net
-
-    folder = tmp_path_factory.mktemp("networks")
-    network, _ = plain_u_net(64, 96)
-    save_file(network.state_dict(), folder / "unet.safetensors")
-    (folder / "my_networks.py").write_text(NETWORKS, encoding="utf-8")
-    (folder / "spec.yaml").write_text(SPEC, encoding="utf-8")
-    write_image_folder(folder / "labelled", [(path, sample_mask(path), "test") for path in sample_images()[:2]])
-    for name, more in (("check.yaml", ""), ("whole.yaml", "data: labelled\nlimit: 3\n")):
-        (folder / name).write_text(CONFIG + more, encoding="utf-8")
-    return folder
+    return checked_base(tmp_path_factory).place
 
 
 @pytest.fixture(scope="module")
-def base(place: Path) -> Path:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of the base branch's check, which passes; with accuracy, and a record of the CPU."""
-    with pytest.raises(SystemExit) as caught:
-        main(["check", str(place / "whole.yaml"), "--out", str(place / "base"), "--record", "cpu"])
-    assert caught.value.code == 0
-    return place / "base"
+    return checked_base(tmp_path_factory).results
 
 
 def values(folder: Path) -> dict:
@@ -83,9 +50,8 @@ def failures(folder: Path) -> list[ElementTree.Element]:
 
 
 def test_a_check_that_passes_writes_all_there_is_to_tell(base: Path):
-    name = "plain-u-net-onnx-float32"
     assert {path.name for path in base.iterdir()} == {*FILES, "bundles", "plain-u-net-cpu.reference.safetensors"}
-    assert (base / "bundles" / name / "contract.json").is_file()
+    assert (base / "bundles" / NAME / "contract.json").is_file()
     assert states(base) == {
         "export": "passed",
         "parity": "passed",
@@ -119,9 +85,9 @@ def test_a_breach_fails_and_everything_is_told_all_the_same(
     monkeypatch.setattr(ONNXRunner, "_predict", lambda self, fitted: np.roll(whole(self, fitted), 9, axis=-1))
     out = tmp_path / "check"
     code, printed, err = run("check", place / "check.yaml", "--out", out, "--base", base)
-    assert_one_line_error(code, printed, err, "plain-u-net-onnx-float32, parity", str(out / "report.html"), expected=1)
+    assert_one_line_error(code, printed, err, f"{NAME}, parity", str(out / "report.html"), expected=1)
     assert {path.name for path in out.iterdir()} == {*FILES, "bundles"}
-    assert [path.name for path in (out / "bundles").iterdir()] == ["plain-u-net-onnx-float32.failed"]
+    assert [path.name for path in (out / "bundles").iterdir()] == [f"{NAME}.failed"]
     assert (states(out)["parity"], states(out)["base"]) == ("failed", "failed")
     assert {entry.get("type") for entry in failures(out)} == {"parity", "base"}
     results = json.loads((out / "results.sarif").read_text())["runs"][0]["results"]
@@ -143,8 +109,11 @@ def test_the_same_network_is_no_worse_and_what_cannot_be_lowered_does_not_keep_t
         raise LoweringError("no such operator", "Use another")
 
     monkeypatch.setattr(OpenVINOExporter, "export", refuse)
-    config, out = place / "two.yaml", tmp_path / "check"
-    config.write_text(f"{CONFIG}  openvino: [float32]\n", encoding="utf-8")
+    config, out = tmp_path / "two.yaml", tmp_path / "check"
+    here = CONFIG.replace("my_networks", f"{place}/my_networks")
+    for file in ("unet.safetensors", "spec.yaml"):
+        here = here.replace(file, f"{place}/{file}")
+    config.write_text(f"{here}  openvino: [float32]\n", encoding="utf-8")
     code, printed, err = run("check", config, "--out", out, "--base", base / "check.json", "--json", "--label", "here")
     assert code == 1, err
     told = json.loads(printed)
