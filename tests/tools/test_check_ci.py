@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from check_support import ACTIONS, Checked, Runner, checked_base, write_program
-from pages import ROOT
+from pages import ROOT, blocks
 
 WORKFLOW = ROOT / ".github" / "workflows" / "check.yml"
 ACTION_FILES = sorted(ACTIONS.glob("*/action.yml"))
@@ -109,6 +109,20 @@ def test_core_ml_runs_on_each_of_its_units():
     job = values(WORKFLOW)["jobs"]["macos"]
     assert job["env"] == {UNITS_VARIABLE: "${{ matrix.units }}"}
     assert {*job["strategy"]["matrix"]["units"], "all"} == set(COMPUTE_UNITS)
+
+
+def test_the_callers_that_the_page_shows_are_sound_and_allow_what_the_jobs_ask_for(tmp_path: Path):
+    pytest.importorskip("check_jsonschema", reason="check-jsonschema is not installed; make setup does it")
+    _, github, gitlab = blocks(ROOT / "docs" / "ci.md", "yaml")
+    for text, schema in ((github, "vendor.github-workflows"), (gitlab, "vendor.gitlab-ci")):
+        (tmp_path / "shown.yml").write_text(text, encoding="utf-8")
+        command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(tmp_path / "shown.yml")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+    workflow, caller = values(WORKFLOW), yaml.safe_load(github)["jobs"]["check"]
+    asked = {key: value for job in workflow["jobs"].values() for key, value in job["permissions"].items()}
+    assert caller["permissions"] == asked
+    assert set(caller["with"]) <= set(workflow[True]["workflow_call"]["inputs"]), "YAML 1.1 takes `on` for a truth"
 
 
 # What they do

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pages import ROOT, blocks
 from s2m_edge.errors import CapabilityError, ConfigurationError, S2MEdgeError
 from s2m_edge.targets.check.config import read_config
 
@@ -112,3 +113,9 @@ def test_a_target_or_precision_that_there_is_not(target: str, precision: str, tm
 def test_a_file_that_is_not_there(tmp_path: Path):
     with pytest.raises(S2MEdgeError, match="there is no configuration"):
         read_config(tmp_path / "none.yaml")
+
+
+def test_the_file_that_the_page_shows_is_one(tmp_path: Path):
+    shown, *_ = blocks(ROOT / "docs" / "ci.md", "yaml")
+    config = read_config(written(tmp_path, shown))
+    assert [entry.precision for entry in config.wanted] == ["float32", "float16"]
