@@ -37,7 +37,7 @@ network: my_networks.py:unet
 weights: unet.safetensors
 spec: spec.yaml
 targets:
-  onnx: [float32]
+  onnx: [float32, float16]
 """
 NAME = "plain-u-net-onnx-float32"
 

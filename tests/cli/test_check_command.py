@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -10,9 +11,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from markupsafe import escape
+from numpy.typing import NDArray
 
 from check_support import CLASS, CONFIG, NAME, checked_base
 from command_line import Run
+from s2m_edge.cli.main import main
 from s2m_edge.errors import LoweringError
 from s2m_edge.notice import NOTICE
 from s2m_edge.targets.onnx.run import ONNXRunner
@@ -22,6 +25,7 @@ from support import assert_one_line_error
 pytest.importorskip("onnxruntime")
 pytest.importorskip("matplotlib")
 
+BROKEN, LOWERED = "plain-u-net-onnx-float16", "plain-u-net-openvino-float32"
 FILES = ("check.json", "junit.xml", "report.html", "results.sarif", "summary.md")
 
 
@@ -41,26 +45,13 @@ def values(folder: Path) -> dict:
     return json.loads((folder / "check.json").read_text())
 
 
-def states(folder: Path) -> dict[str, str]:
-    return {entry["rule"]: entry["state"] for entry in values(folder)["verdicts"]}
-
-
-def failures(folder: Path) -> list[ElementTree.Element]:
-    return list(ElementTree.parse(folder / "junit.xml").iter("failure"))
-
-
 def test_a_check_that_passes_writes_all_there_is_to_tell(base: Path):
     assert {path.name for path in base.iterdir()} == {*FILES, "bundles", "plain-u-net-cpu.reference.safetensors"}
     assert (base / "bundles" / NAME / "contract.json").is_file()
-    assert states(base) == {
-        "export": "passed",
-        "parity": "passed",
-        "executed": "passed",
-        "recorded": "passed",
-        "base": "skipped",
-        "accuracy": "passed",
-    }
-    assert not failures(base)
+    states = {(entry["rule"], entry["state"]) for entry in values(base)["verdicts"]}
+    judged = ("export", "parity", "executed", "recorded", "accuracy")
+    assert states == {*((rule, "passed") for rule in judged), ("base", "skipped")}
+    assert list(ElementTree.parse(base / "junit.xml").iter("failure")) == []
     assert json.loads((base / "results.sarif").read_text())["runs"][0]["results"] == []
     assert values(base)["accuracy"]["data"] == {"name": "labelled", "split": "test", "images": 2}
     assert len(values(base)["artifacts"][0]["parity"]["images"]) == 3
@@ -78,55 +69,79 @@ def test_a_strange_name_of_a_class_is_text_everywhere(base: Path):
     assert classes.get("value") == CLASS
 
 
-def test_a_breach_fails_and_everything_is_told_all_the_same(
-    place: Path, base: Path, tmp_path: Path, run: Run, monkeypatch
-):
-    whole = ONNXRunner._predict
-    monkeypatch.setattr(ONNXRunner, "_predict", lambda self, fitted: np.roll(whole(self, fitted), 9, axis=-1))
-    out = tmp_path / "check"
-    code, printed, err = run("check", place / "check.yaml", "--out", out, "--base", base)
-    assert_one_line_error(code, printed, err, f"{NAME}, parity", str(out / "report.html"), expected=1)
-    assert {path.name for path in out.iterdir()} == {*FILES, "bundles"}
-    assert [path.name for path in (out / "bundles").iterdir()] == [f"{NAME}.failed"]
-    assert (states(out)["parity"], states(out)["base"]) == ("failed", "failed")
-    assert {entry.get("type") for entry in failures(out)} == {"parity", "base"}
-    results = json.loads((out / "results.sarif").read_text())["runs"][0]["results"]
-    assert {entry["ruleId"] for entry in results} == {"parity", "base"}
-    place_of = results[0]["locations"][0]["physicalLocation"]
-    assert place_of["artifactLocation"]["uri"].endswith("check.yaml")
-    assert "onnx" in CONFIG.splitlines()[place_of["region"]["startLine"] - 1]
-    assert "**FAILED**" in (out / "summary.md").read_text()
-    assert "FAILED its gate" in (out / "report.html").read_text()
-    assert ".partial-" not in "".join((out / file).read_text(encoding="utf-8") for file in FILES), "no private place"
-
-
-def test_the_same_network_is_no_worse_and_what_cannot_be_lowered_does_not_keep_the_rest(
-    place: Path, base: Path, tmp_path: Path, run: Run, monkeypatch
-):
+@pytest.fixture(scope="module")
+def failed(place: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A pull request's results and what was printed: float32 as on the base, a breach planted in float16, and a target
+    to which the network cannot be lowered."""
     pytest.importorskip("openvino")
+    whole = ONNXRunner._predict
+
+    def broken(self: ONNXRunner, fitted: NDArray[np.uint8]) -> NDArray[np.float32]:
+        answer = whole(self, fitted)
+        return np.roll(answer, 9, axis=-1) if self.precision == "float16" else answer
 
     def refuse(*_: object) -> None:
         raise LoweringError("no such operator", "Use another")
 
-    monkeypatch.setattr(OpenVINOExporter, "export", refuse)
-    config, out = tmp_path / "two.yaml", tmp_path / "check"
+    folder = tmp_path_factory.mktemp("change")
     here = CONFIG.replace("my_networks", f"{place}/my_networks")
     for file in ("unet.safetensors", "spec.yaml"):
         here = here.replace(file, f"{place}/{file}")
-    config.write_text(f"{here}  openvino: [float32]\n", encoding="utf-8")
-    code, printed, err = run("check", config, "--out", out, "--base", base / "check.json", "--json", "--label", "here")
-    assert code == 1, err
-    told = json.loads(printed)
-    assert [(entry["rule"], entry["state"]) for entry in told["verdicts"]] == [
-        ("export", "passed"),
-        ("parity", "passed"),
-        ("executed", "passed"),
-        ("base", "passed"),
-        ("export", "failed"),
-    ]
-    assert told["artifacts"][1]["refused"] == "no such operator. Use another"
-    assert told["label"] == "here"
-    assert told["base"] == "compared"
+    (folder / "two.yaml").write_text(f"{here}  openvino: [float32]\n", encoding="utf-8")
+    words = ["check", str(folder / "two.yaml"), "--out", str(folder / "out"), "--base", str(base), "--label", "here"]
+    errors = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRunner, "_predict", broken)
+        patch.setattr(OpenVINOExporter, "export", refuse)
+        patch.setattr("sys.stderr", errors)
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+    assert caught.value.code == 1, errors.getvalue()
+    return folder / "out", errors.getvalue()
+
+
+def test_a_breach_fails_and_everything_is_told_all_the_same(failed: tuple[Path, str]):
+    out, errors = failed
+    assert_one_line_error(1, "", errors, f"{BROKEN}, parity", str(out / "report.html"), expected=1)
+    assert {path.name for path in out.iterdir()} == {*FILES, "bundles"}
+    assert {path.name for path in (out / "bundles").iterdir()} == {NAME, f"{BROKEN}.failed"}
+    assert "**FAILED**" in (out / "summary.md").read_text()
+    page = (out / "report.html").read_text()
+    assert "FAILED its gate" in page
+    assert "gives the network" in page
+    assert ".partial-" not in "".join((out / file).read_text(encoding="utf-8") for file in FILES), "no private place"
+
+
+def test_each_artifact_is_judged_by_itself_and_against_the_base(failed: tuple[Path, str]):
+    told = values(failed[0])
+    found = {(entry["subject"], entry["rule"]): entry["state"] for entry in told["verdicts"]}
+    assert found == {
+        **{(NAME, rule): "passed" for rule in ("export", "parity", "executed", "base")},
+        **{(BROKEN, rule): "passed" for rule in ("export", "executed")},
+        **{(BROKEN, rule): "failed" for rule in ("parity", "base")},
+        (LOWERED, "export"): "failed",
+    }
+    assert told["artifacts"][2]["refused"] == "no such operator. Use another"
+    assert (told["label"], told["base"], told["passed"]) == ("here", "compared", False)
+
+
+def test_ci_and_code_scanning_are_told_the_same(failed: tuple[Path, str]):
+    out, _ = failed
+    cases = list(ElementTree.parse(out / "junit.xml").iter("testcase"))
+    broken = {
+        (str(case.get("classname")).partition(".")[2], str(case.get("name")).partition(":")[0])
+        for case in cases
+        if case.find("failure") is not None
+    }
+    assert broken == {(BROKEN, "parity"), (BROKEN, "base"), (LOWERED, "export")}
+    results = json.loads((out / "results.sarif").read_text())["runs"][0]["results"]
+    assert {entry["ruleId"] for entry in results} == {"parity", "base", "export"}
+    lines = (out.parent / "two.yaml").read_text().splitlines()
+    for entry in results:
+        region = entry["locations"][0]["physicalLocation"]
+        assert region["artifactLocation"]["uri"].endswith("/two.yaml")
+        target = "openvino" if entry["ruleId"] == "export" else "onnx"
+        assert lines[region["region"]["startLine"] - 1].strip().startswith(f"{target}:")
 
 
 def test_what_is_there_already_stays_and_nothing_is_begun(place: Path, tmp_path: Path, run: Run):

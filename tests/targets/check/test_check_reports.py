@@ -224,8 +224,8 @@ def test_an_artifact_that_only_one_side_has_is_told():
 
 
 def hostile() -> CheckResult:
-    sides = [Side(Path(HOSTILE), "parity", {}, (), {HOSTILE: told}) for told in ("before", HOSTILE)]
-    named = artifact(HOSTILE, breaching(HOSTILE), changes=compare_sides(*sides))
+    before, after = (Side(Path(HOSTILE), "parity", {}, (), {HOSTILE: told}) for told in ("before", HOSTILE))
+    named = artifact(HOSTILE, breaching(HOSTILE), changes=compare_sides(before, after))
     skipped = artifact(f"{HOSTILE} 2", report(verdict="converted, not executed"))
     return checked(named, skipped, network=HOSTILE, classes=(HOSTILE,), label=HOSTILE, gone=(HOSTILE,), base_remark="")
 
