@@ -46,7 +46,7 @@ def _add_case(suite: ElementTree.Element, verdict: Verdict, figures: str) -> Non
     # A dot in a class's name is a folder in several viewers.
     subject = _text(verdict.subject).replace(".", "_")
     name = f"{verdict.rule}: {RULES[verdict.rule]}"
-    case = ElementTree.SubElement(suite, "testcase", {"classname": f"s2m-edge.{subject}", "name": name, "time": "0"})
+    case = ElementTree.SubElement(suite, "testcase", {"classname": f"s2m-edge.{subject}", "name": name})
     if verdict.state == "failed":
         first = _text(verdict.sentences[0])
         failure = ElementTree.SubElement(case, "failure", {"type": verdict.rule, "message": first})

@@ -39,11 +39,13 @@ def code(text: str) -> str:
     """A stranger's text as code: neither Markdown nor HTML, and nobody is mentioned and nothing linked in it."""
     shown = printable(text)
     shown = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
-    return f"<code>{_MARKUP.sub(lambda sign: f'&#{ord(sign[0])};', shown)}</code>"
+    escaped = _MARKUP.sub(lambda sign: f"&#{ord(sign[0])};", shown)
+    # Addresses of mail are looked for when the signs are themselves again; a comment ends the text that is looked at.
+    return f"<code>{escaped.replace('&#64;', '&#64;<!-- -->')}</code>"
 
 
-_MARKUP = re.compile(r"[^\w .,;+=%/-]|_", re.ASCII)
-"""Everything that Markdown, HTML or GitHub could take for more than itself."""
+_MARKUP = re.compile(r"[^\w .,;+=%/-]|_|(?<=[wW])\.", re.ASCII)
+"""Everything that Markdown, HTML or GitHub could take for more than itself; the dot of www. begins a link."""
 
 
 def _outcome(result: CheckResult) -> str:

@@ -29,9 +29,7 @@ from s2m_edge.targets.measure.parity.compare import ImageParity
 from s2m_edge.targets.measure.parity.gates import GATES
 from s2m_edge.targets.measure.parity.report import ParityReport
 
-HOSTILE = (
-    "a\"b'<b>x</b>&|`code` *bold* _it_ [link](https://evil.example) @octocat #1 :tada: {0} ![p](x)\n# head\x1b[31m"
-)
+HOSTILE = "a\"b'<b>x</b>&|`code` *bold* _it_ [link](https://evil.example) @octocat #1 :tada: {0} ![p](x) www.evil.example me@evil.example\n# head\x1b[31m"
 """As a file, a class or a network of a stranger's may be called."""
 
 FINE = ImageParity("one.png", 1e-6, 1e-7, 1.0, 1.0, 0.2, 3.0)
@@ -252,6 +250,9 @@ class Rendered(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self._within.pop() in (tag, "anchor of a heading")
+
+    def handle_comment(self, data: str) -> None:
+        pass
 
     def handle_data(self, data: str) -> None:
         if "code" in self._within:
