@@ -29,7 +29,10 @@ from s2m_edge.targets.measure.parity.compare import ImageParity
 from s2m_edge.targets.measure.parity.gates import GATES
 from s2m_edge.targets.measure.parity.report import ParityReport
 
-HOSTILE = "a\"b'<b>x</b>&|`code` *bold* _it_ [link](https://evil.example) @octocat #1 :tada: {0} ![p](x) www.evil.example me@evil.example\n# head\x1b[31m"
+HOSTILE = (
+    "a\"b'<b>x</b>&|`code` *bold* _it_ [link](https://evil.example) @octocat #1 :tada: {0} ![p](x) "
+    "www.evil.example me@evil.example\n# head\x1b[31m"
+)
 """As a file, a class or a network of a stranger's may be called."""
 
 FINE = ImageParity("one.png", 1e-6, 1e-7, 1.0, 1.0, 0.2, 3.0)
