@@ -43,6 +43,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         (f"before/{ONNX.split('/')[-1]} {ONNX}", "figures, gates, contract and tools of two bundles"),
         ("polyp my.safetensors --html diff.html", "two checkpoints, weights block by block"),
     ),
+    "check": (
+        ("", "what s2m-edge-check.yaml asks for, to check/"),
+        ("ci/polyp.yaml --base before/check --out check", "compared with the base branch's results"),
+        ("-t onnx --record cuda", "one target, also against the network as a GPU computes it"),
+    ),
     "benchmark": (
         ("--quick", "a first table in about two minutes"),
         ("--json now.json --compare before.json", "what a change brought"),
@@ -136,6 +141,11 @@ VALUE_NAMES: Mapping[str, str] = {
     "volume": "NUMBER",
     # Where one name stands for something else in one command.
     "average out": "FILE",
+    "check base": "FOLDER|FILE",
+    "check config": "CONFIG",
+    "check label": "NAME",
+    "check record": "NAME",
+    "check target": "NAME[,NAME]",
     "benchmark target": "NAME[,NAME]",
     "benchmark precision": "NAME[,NAME]",
     "diff after": "B",

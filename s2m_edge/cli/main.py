@@ -14,6 +14,7 @@ from s2m_edge import __version__, console, interrupts
 from s2m_edge.cli import (
     average,
     benchmark,
+    check,
     data,
     demo,
     diff,
@@ -81,6 +82,7 @@ app.command("export", rich_help_panel=DEPLOYMENT)(export.export)
 app.command("parity", rich_help_panel=DEPLOYMENT)(parity.parity)
 app.command("report", rich_help_panel=DEPLOYMENT)(report.report)
 app.command("diff", rich_help_panel=DEPLOYMENT)(diff.diff)
+app.command("check", rich_help_panel=DEPLOYMENT)(check.check)
 app.command("predict", rich_help_panel=DEPLOYMENT)(predict.predict)
 app.command("benchmark", rich_help_panel=DEPLOYMENT)(benchmark.benchmark)
 app.add_typer(spec.app, name="spec", rich_help_panel=DEPLOYMENT)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from s2m_edge.opened_network import OpenedNetwork
     from s2m_edge.targets.measure.page import StageSpectrum
 
-SPECTRUM_IMAGES = 4
 PAGE = "report.html"
 
 
@@ -190,16 +189,9 @@ def _is_about(accuracy: dict, bundles: list[Bundle]) -> bool:
 
 def _spectra(network: OpenedNetwork | None, images: Path | None) -> tuple[list[StageSpectrum], int]:
     """The network's spectral filters over some pictures, and how many these were."""
-    import torch
-
-    from s2m_edge.imaging.inputs import read_input
-    from s2m_edge.imaging.preprocess import normalise
     from s2m_edge.samples import images_or_samples
-    from s2m_edge.targets.measure.page import stage_spectra
+    from s2m_edge.targets.measure.page import picture_spectra
 
     if network is None:
         return [], 0
-    preprocessing = network.spec.preprocessing
-    pictures = images_or_samples(images, network.domain)[:SPECTRUM_IMAGES]
-    tensors = [torch.from_numpy(normalise(read_input(path, preprocessing), preprocessing)) for path in pictures]
-    return stage_spectra(network.network, tensors), len(tensors)
+    return picture_spectra(network.network, network.spec.preprocessing, images_or_samples(images, network.domain))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +14,36 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from s2m_edge.errors import ConfigurationError
 from s2m_edge.targets.base import Runner
 from s2m_edge.targets.coreml.evaluator import Evaluator, open_package
 from s2m_edge.targets.quiet import quiet_backend
+
+UNITS_VARIABLE = "S2M_EDGE_COREML_UNITS"
+COMPUTE_UNITS: Mapping[str, tuple[str, str]] = {
+    "all": ("ALL", "all compute units"),
+    "cpu": ("CPU_ONLY", "the CPU alone"),
+    "gpu": ("CPU_AND_GPU", "CPU and GPU allowed"),
+    "ane": ("CPU_AND_NE", "CPU and Neural Engine allowed"),
+}
+"""What the environment variable may say: Core ML's own name of it, and what a report says of the device."""
+
+
+def compute_units() -> tuple[str, str]:
+    """Where Core ML may run, a value of `COMPUTE_UNITS`; the first of them where the environment says nothing.
+
+    Core ML itself decides, operation by operation, which of the allowed units takes it.
+
+    Raises:
+        ConfigurationError: the environment says something else.
+    """
+    name = os.environ.get(UNITS_VARIABLE) or next(iter(COMPUTE_UNITS))
+    if name not in COMPUTE_UNITS:
+        raise ConfigurationError(
+            f"{UNITS_VARIABLE} is {name!r}", f"Set it to {', '.join(COMPUTE_UNITS)}, or leave it out."
+        )
+    return COMPUTE_UNITS[name]
+
 
 _CHANGING_THREADS = threading.Lock()
 
@@ -39,14 +67,16 @@ class CoreMLRunner(Runner):
         Raises:
             ContractError: it is missing or damaged.
             LoweringError: the evaluator does not implement something in it.
+            ConfigurationError: on macOS, the environment names units that there are not.
         """
         if sys.platform == "darwin":
+            units, words = compute_units()
             with quiet_backend():
                 import coremltools as ct
 
-                self._model = ct.models.MLModel(str(self.artifact), compute_units=ct.ComputeUnit.ALL)
+                self._model = ct.models.MLModel(str(self.artifact), compute_units=ct.ComputeUnit[units])
             self.verdict = "executed"
-            self.device = f"Core ML, all compute units (macOS {platform.mac_ver()[0]}, {platform.machine()})"
+            self.device = f"Core ML, {words} (macOS {platform.mac_ver()[0]}, {platform.machine()})"
         else:
             self._evaluator = Evaluator(open_package(self.artifact))
             self.verdict = "artifact parity"

@@ -25,6 +25,7 @@ NOT_RUN = {
     r"^pip install": "changes the environment; tests/deploy/test_packaging.py compares extras with what is installed",
     r"^s2m-edge train": "trains for hours; tests/train",
     r"^s2m-edge (quantize|sensitivity|gate)": "measures for minutes; tests/quantize, tests/targets/measure",
+    r"^s2m-edge check": "wants a configuration; tests/cli/test_check_command.py, tests/tools/test_check_ci.py",
     r"^s2m-edge benchmark": "takes minutes; tests/targets/measure/benchmark",
     r"--gate gate.json": "shows files of commands that are not run; tests/targets/measure/page",
     r"^s2m-edge (demo|serve)": "starts an app; tests/apps",

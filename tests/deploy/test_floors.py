@@ -61,7 +61,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("s2m_edge.targets.opening",),
     ("s2m_edge.targets.measure",),
     ("s2m_edge.targets.export", "s2m_edge.targets.predict", "s2m_edge.targets.bundle_page"),
-    ("s2m_edge.targets.study",),
+    ("s2m_edge.targets.study", "s2m_edge.targets.check"),
     ("s2m_edge.targets.measure.benchmark", "s2m_edge.targets.archive"),
     ("s2m_edge.api",),
     ("s2m_edge.train.gpu_day",),  # a command: trains, records and measures

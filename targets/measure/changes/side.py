@@ -92,18 +92,23 @@ def _bundle(folder: Path) -> Side:
     values, report = bundle.contract.values, read_parity(bundle)
     told = {key: value for key, value in values.items() if key not in UNTOLD}
     files = {f"files.{name}": digest[:12] for name, digest in bundle.contract.files.items()}
-    parity = _parity_side(folder, report)
-    size = Figure(values["artifact"]["bytes"] / 1e6, higher_is_better=False, allowed=None)
+    parity = parity_side(folder, report)
     return Side(
         folder,
         "parity",
-        {**parity.figures, "artifact, MB": size},
+        {**parity.figures, **size_figure(values["artifact"]["bytes"])},
         parity.breaches,
         {**parity.facts, **flattened(told), **files},
     )
 
 
-def _parity_side(path: Path, report: ParityReport) -> Side:
+def size_figure(size: int) -> dict[str, Figure]:
+    """The artifact's size, by its name among the figures; `size` in bytes."""
+    return {"artifact, MB": Figure(size / 1e6, higher_is_better=False, allowed=None)}
+
+
+def parity_side(path: Path, report: ParityReport) -> Side:
+    """A report of parity; `path` is where it was found."""
     figures = {
         f"least {entry.title}" if entry.likeness else entry.title: Figure(
             entry.worst(report.images)[0], entry.likeness, entry.allowed
@@ -130,15 +135,20 @@ def _report(path: Path) -> Side:
         if "contenders" in values:
             return _benchmark(path, values)
         if "stages" in values:
-            return _accuracy(path, values)
-        return _parity_side(path, ParityReport.from_dict(values))
+            return accuracy_side(path, values)
+        return parity_side(path, ParityReport.from_dict(values))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigurationError(
             f"{path} is no report that can be compared ({in_one_line(error)})", f"Give {', '.join(KINDS.values())}."
         ) from None
 
 
-def _accuracy(path: Path, values: Mapping[str, Any]) -> Side:
+def accuracy_side(path: Path, values: Mapping[str, Any]) -> Side:
+    """What `s2m-edge gate --out` wrote, found at `path`.
+
+    Raises:
+        LookupError, TypeError, ValueError: it is none.
+    """
     limits = {entry["name"]: float(entry["gate"]["mean_dice"]) for entry in values["differences"]}
     figures: dict[str, Figure] = {}
     for stage in values["stages"]:

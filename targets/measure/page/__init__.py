@@ -2,7 +2,7 @@
 
 from s2m_edge.targets.measure.page.exported import REPORT_FILE, EdgeAnswers, ExportPages
 from s2m_edge.targets.measure.page.facts import BundleFacts, ShownInput, bundle_facts
-from s2m_edge.targets.measure.page.spectrum import StageSpectrum, stage_spectra
+from s2m_edge.targets.measure.page.spectrum import StageSpectrum, picture_spectra, stage_spectra
 from s2m_edge.targets.measure.page.write import PageContent, page_html
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "StageSpectrum",
     "bundle_facts",
     "page_html",
+    "picture_spectra",
     "stage_spectra",
 ]

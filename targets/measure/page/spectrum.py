@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from s2m_edge.imaging.preprocess import Preprocessing
+
+SPECTRUM_IMAGES = 4
+"""Pictures over which a page's spectra are the mean."""
 
 
 @dataclass(frozen=True)
@@ -105,3 +111,17 @@ def stage_spectra(network: nn.Module, images: Sequence[torch.Tensor]) -> list[St
             gain = weight.double().abs().mean(dim=0).numpy()
         found.append(StageSpectrum(name, int(weight.shape[0]), before, after, gain))
     return found
+
+
+def picture_spectra(
+    network: nn.Module, preprocessing: Preprocessing, pictures: Sequence[Path]
+) -> tuple[list[StageSpectrum], int]:
+    """`stage_spectra` over the first `SPECTRUM_IMAGES` of picture files, and how many these were."""
+    import torch
+
+    from s2m_edge.imaging.inputs import read_input
+    from s2m_edge.imaging.preprocess import normalise
+
+    chosen = pictures[:SPECTRUM_IMAGES]
+    tensors = [torch.from_numpy(normalise(read_input(path, preprocessing), preprocessing)) for path in chosen]
+    return stage_spectra(network, tensors), len(tensors)
