@@ -268,7 +268,7 @@ TARGETS: tuple[Target, ...] = (
         name="onnx",
         title="ONNX (ONNX Runtime, browser)",
         suffix=".onnx",
-        precisions=("float32", "float16", "int8"),
+        precisions=("float32", "float16", "float16-mixed", "int8"),
         lowerings=(
             Lowering("matmul", "constant matrices, standard operators only"),
             Lowering(
