@@ -19,6 +19,9 @@ export const NOT_DOWNLOADED = 'not-downloaded';
 /** The reason of work that a person, or a newer wish, put an end to. */
 export const CANCELLED = 'cancelled';
 
+/** The reason where the graphics adapter gave no answer any more: another provider may. */
+export const ADAPTER_FAILED = 'adapter-failed';
+
 /**
  * Whether something thrown is an end that was asked for.
  * @param {unknown} error
