@@ -52,7 +52,7 @@ const loaded = new Map();
 /** @type {Adapter} */
 export const NO_ADAPTER = { kind: 'none', half: false };
 
-/** onnxruntime-web keeps one device for all its sessions, and asks for no other once that is lost. */
+/** Whether a device was lost in use. All sessions share it, and what the runtime makes of its loss is not relied on. */
 let lost = false;
 
 /** @returns {Promise<Adapter>} */
@@ -72,11 +72,13 @@ export async function webGpuAdapter() {
 /**
  * What ends the wait for a device that is lost: what runs on it may never answer.
  * @param {Ort} ort with a session on WebGPU
+ * @param {() => boolean} released whether that session is: the runtime destroys a device that no session uses
  * @returns {Promise<never>}
  */
-async function lossOf(ort) {
+async function lossOf(ort, released) {
   const device = /** @type {any} */ (await ort.env.webgpu.device);
   const { message } = await device.lost;
+  if (released()) return new Promise(() => {});
   lost = true;
   throw new AppError(`the graphics adapter was lost${message ? ` (${firstLine(message)})` : ''}`, 'Reload the page.', ADAPTER_FAILED);
 }
@@ -149,7 +151,8 @@ export async function createSession(artifact, contract, provider, place) {
   if (String(names) !== String([input.name, output.name])) {
     throw new AppError(`the model has the tensors ${names.join(', ')}, the contract says otherwise`, 'Export it again.');
   }
-  const loss = provider === 'webgpu' ? lossOf(ort) : null;
+  let released = false;
+  const loss = provider === 'webgpu' ? lossOf(ort, () => released) : null;
   loss?.catch(() => {}); // who runs the network hears of it
   const { height, width, channels } = preprocessing;
   const shape = input.layout === 'NHWC' ? [1, height, width, channels] : [1, channels, height, width];
@@ -173,7 +176,10 @@ export async function createSession(artifact, contract, provider, place) {
       const answer = runOnce(values);
       return loss ? Promise.race([answer, loss]) : answer;
     },
-    release: () => session.release(),
+    release: () => {
+      released = true;
+      return session.release();
+    },
   };
 }
 
