@@ -1,4 +1,4 @@
-"""Arithmetic in float16 where half precision holds it, in float32 where it does not: what ONNX calls mixed precision."""
+"""Mixed precision: arithmetic in float16 where half precision holds it, in float32 where it does not."""
 
 from __future__ import annotations
 
@@ -60,20 +60,58 @@ def compute_in_float16(model: onnx.ModelProto, exact_modules: Collection[str]) -
 
     nodes = list(model.graph.node)
     exact = [node for node in nodes if node.domain or _is_of(node.name, exact_modules)]
-    exact += [node for node in nodes if set(node.input) & _beyond_half(model)]
+    beyond = _beyond_half(model)
+    exact += [node for node in nodes if beyond & set(node.input)]
     exact += _up_to_products(nodes, {entry.name for entry in model.graph.input}, backwards=False)
     exact += _up_to_products(nodes, {entry.name for entry in model.graph.output}, backwards=True)
+    _forget_types_of_constants(model)
     converted = convert_float_to_float16(
         model,
         keep_io_types=True,
         op_block_list=[*DEFAULT_OP_BLOCK_LIST, *SUMS],
         node_block_list=[node.name for node in exact],
     )
+    _keep_float32_between(converted)
     # The converter appends its casts behind all other nodes, and leaves types of values that it has changed.
     del converted.graph.value_info[:]
     sorted_model = ir.from_proto(converted)
     sorted_model.graph.sort()
     return ir.to_proto(sorted_model)
+
+
+def _forget_types_of_constants(model: onnx.ModelProto) -> None:
+    """The converter would believe them of constants that it leaves in float32, and convert those again; in place."""
+    constants = {entry.name for entry in model.graph.initializer}
+    kept = [entry for entry in model.graph.value_info if entry.name not in constants]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(kept)
+
+
+def _keep_float32_between(model: onnx.ModelProto) -> None:
+    """Undo the converter's way through float16 between two nodes, or a node and the output, in float32; in place."""
+    from onnx import TensorProto
+
+    graph = model.graph
+
+    def casts(to: int) -> list[onnx.NodeProto]:
+        return [node for node in graph.node if node.op_type == "Cast" and node.attribute[0].i == to]
+
+    exact = {node.output[0]: node.input[0] for node in casts(TensorProto.FLOAT16)}
+    outputs = {entry.name for entry in graph.output}
+    names: dict[str, str] = {}
+    for node in casts(TensorProto.FLOAT):
+        if node.input[0] not in exact:
+            continue
+        source, result = exact[node.input[0]], node.output[0]
+        names |= {source: result} if result in outputs else {result: source}
+        graph.node.remove(node)
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    used = {name for node in graph.node for name in node.input} | outputs
+    for node in casts(TensorProto.FLOAT16):
+        if node.output[0] not in used:
+            graph.node.remove(node)
 
 
 def _is_of(node: str, modules: Collection[str]) -> bool:

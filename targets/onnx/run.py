@@ -17,7 +17,7 @@ from s2m_edge.targets.onnx.rounded import rounded_in_float32
 PROVIDER = "CPUExecutionProvider"
 EXPORT_AGAIN = "Export it again."
 MIXED_REMARK = (
-    "ONNX Runtime's CPU provider computes no float16. The artifact was opened by it, and the figures are of the same graph "
+    "ONNX Runtime's CPU provider computes no float16. It opened the artifact, and the figures are of the same graph "
     "with every float16 value rounded between float32 sums. On a graphics adapter with shader-f16 the page's self-test "
     "judges it by the same gate."
 )

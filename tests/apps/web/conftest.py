@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from half_adapter import half_adapter_browser
-from once import once
 from web_support import change_contract
 
+from once import once
 from s2m_edge.apps.prepare import find_or_export_bundle
 from s2m_edge.apps.web.build import APP, Node, ensure_built, find_node, install_packages
 from s2m_edge.checkpoint import guard_beside, load_model, locate_checkpoint, read_header, save_checkpoint
@@ -23,10 +23,7 @@ from s2m_edge.deploy.guard import GUARD_FILE
 from s2m_edge.errors import MissingBackendError
 from s2m_edge.files import file_sha256
 from s2m_edge.network.model import S2MNet
-from support import decided, lively_network
-
-NARROW = {"encoder_channels": (8,) * 5, "stem_channels": 8, "head_channels": (8, 8), "expansion": 2}
-"""A layout of S2M-Net that adapters made of software run within seconds."""
+from support import NARROW, decided, lively_network
 
 RunNode = Callable[..., str]
 
