@@ -77,8 +77,8 @@ export async function webGpuAdapter() {
  */
 async function lossOf(ort, released) {
   const device = /** @type {any} */ (await ort.env.webgpu.device);
-  const { message } = await device.lost;
-  if (released()) return new Promise(() => {});
+  const { message = '' } = (await device?.lost) ?? {};
+  if (released() || !device) return new Promise(() => {});
   lost = true;
   throw new AppError(`the graphics adapter was lost${message ? ` (${firstLine(message)})` : ''}`, 'Reload the page.', ADAPTER_FAILED);
 }
