@@ -3,7 +3,7 @@
 import { probabilitiesOfAnswer } from '../core/answer.js';
 import { openBundle } from '../core/bundle.js';
 import { within } from '../core/deadline.js';
-import { ADAPTER_FAILED, AppError, messageOf } from '../core/errors.js';
+import { ADAPTER_FAILED, AppError, messageOf, RELOAD } from '../core/errors.js';
 import { normalise } from '../core/imaging.js';
 import { compare, selfTestBreaches } from '../core/parity.js';
 import { createSession, loadRuntime, NO_ADAPTER, webGpuAdapter } from './runtime.js';
@@ -24,13 +24,13 @@ import { createSession, loadRuntime, NO_ADAPTER, webGpuAdapter } from './runtime
  * @typedef {(step: string, done: number, total: number) => void} Notify
  */
 
+/** The precision that computes in float16 where the provider does. */
+const COMPUTES_IN_HALF = 'float16-mixed';
+
 /**
  * Longest time for WebGPU to load, compile its shaders and pass the self-test; a driver may hang instead of failing. Who
  * chose WebGPU by name waits longer than who left the choice to the page.
  */
-/** The precision that computes in float16 where the provider does. */
-const COMPUTES_IN_HALF = 'float16-mixed';
-
 const WEBGPU_PATIENCE = { auto: 60_000, webgpu: 600_000 };
 
 /**
@@ -92,7 +92,7 @@ export async function openModel(source, wanted, place, notify) {
 export async function fallBack({ bundle, session }, error, place, notify) {
   session.release().catch(() => {}); // not waited for: its device may never answer
   const model = await tryProvider(bundle, 'wasm', place, notify);
-  const why = messageOf(error).replace(/\. .*$|\.$/, ''); // without the advice to reload the page
+  const why = messageOf(error).replace(RELOAD, '').trim().replace(/\.$/, ''); // there is no need to
   model.selfTest.notes.push(`${why}; WebAssembly is used.`);
   return model;
 }
@@ -143,7 +143,7 @@ export async function runNetwork({ bundle, session }, fitted, picture) {
     if (error instanceof AppError) throw error;
     const said = messageOf(error).split('\n')[0].slice(0, 200);
     const reason = session.provider === 'webgpu' ? ADAPTER_FAILED : '';
-    throw new AppError(`${picture}: the artifact failed while running (${said})`, 'Reload the page.', reason);
+    throw new AppError(`${picture}: the artifact failed while running (${said})`, RELOAD, reason);
   }
   return probabilitiesOfAnswer(answer, contract.output.shape, picture);
 }

@@ -1,7 +1,7 @@
 /** onnxruntime-web: which build, how many threads, one session per model. Its files are served beside the page. */
 
 import { within } from '../core/deadline.js';
-import { ADAPTER_FAILED, AppError, messageOf } from '../core/errors.js';
+import { ADAPTER_FAILED, AppError, messageOf, RELOAD } from '../core/errors.js';
 import { PACKED, unpack } from '../core/gzip.js';
 import { download, fetched, notDownloaded } from './download.js';
 
@@ -80,7 +80,7 @@ async function lossOf(ort, released) {
   const { message = '' } = (await device?.lost) ?? {};
   if (released() || !device) return new Promise(() => {});
   lost = true;
-  throw new AppError(`the graphics adapter was lost${message ? ` (${firstLine(message)})` : ''}`, 'Reload the page.', ADAPTER_FAILED);
+  throw new AppError(`the graphics adapter was lost${message ? ` (${firstLine(message)})` : ''}`, RELOAD, ADAPTER_FAILED);
 }
 
 /** @returns {number} threads that the wasm build gets; 1 where the page is not cross-origin isolated */
