@@ -268,7 +268,7 @@ TARGETS: tuple[Target, ...] = (
         name="onnx",
         title="ONNX (ONNX Runtime, browser)",
         suffix=".onnx",
-        precisions=("float32", "float16", "int8"),
+        precisions=("float32", "float16", "float16-mixed", "int8"),
         lowerings=(
             Lowering("matmul", "constant matrices, standard operators only"),
             Lowering(
@@ -288,6 +288,7 @@ TARGETS: tuple[Target, ...] = (
             ("s2m-edge demo web {bundle}", "a page in the browser, on this machine alone"),
             ("s2m-edge benchmark --bundles {bundle}", "how fast it is here"),
         ),
+        precision_notes={"float16-mixed": "for graphics adapters with float16 arithmetic (WebGPU's shader-f16)"},
     ),
     Target(
         name="litert",

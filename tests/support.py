@@ -52,6 +52,15 @@ WHOLE: dict[str, Any] = {"mixer_stages": (1, 2, 3, 4, 5), "spatial_stages": (1, 
 """`lively_network` with all blocks of the published one."""
 
 
+NARROW: dict[str, Any] = {
+    "encoder_channels": (8,) * 5,
+    "stem_channels": 8,
+    "head_channels": (8, 8),
+    "expansion": 2,
+}
+"""`lively_network` with a few channels, which an adapter made of software runs within seconds."""
+
+
 def lively_network(size: int = 96, classes: int = 1, in_channels: int = 3, seed: int = 0, **layout: object) -> S2MNet:
     """A random network, eval mode: filters without symmetry, disturbed statistics, logits centred and of unit spread.
 
@@ -170,9 +179,9 @@ class Case:
     expected: NDArray[np.float32]
 
 
-def make_case(classes: int, channels: int, size: int = 96) -> Case:
+def make_case(classes: int, channels: int, size: int = 96, **layout: object) -> Case:
     """A case with a mean and deviations that are not the identity."""
-    model = lively_network(size, classes, channels, seed=classes)
+    model = lively_network(size, classes, channels, seed=classes, **layout)
     mean, deviation = (0.4, 0.5, 0.6)[:channels], (0.9, 1.0, 1.1)[:channels]
     preprocessing = Preprocessing(size, size, channels, mean=mean, standard_deviation=deviation)
     fitted = np.random.default_rng(classes).integers(0, 256, (size, size, channels), dtype=np.uint8)

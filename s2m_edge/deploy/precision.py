@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from s2m_edge.errors import CapabilityError
 
-Precision = Literal["float32", "float16", "bfloat16", "int8", "int8-weights", "palette6"]
+Precision = Literal["float32", "float16", "float16-mixed", "bfloat16", "int8", "int8-weights", "palette6"]
 SpectralLowering = Literal["matmul", "custom"]
 SpectralForm = Literal["matmul", "custom", "none"]
 """How an artifact holds the spectral filter; "none": its network has no such filter."""
@@ -75,6 +75,9 @@ class PrecisionRow:
     accuracy: AccuracyGate
 
 
+# 0.001: the outline below moves by a third of a pixel, which nobody sees.
+HALF_GATE = Gate(probability_error=None, mean_probability_error=0.001, mask_agreement=0.999, mask_dice=0.998)
+HALF_AGAINST_FLOAT = AccuracyGate(mean_dice=0.001, worst_dice=0.005, mean_hd95=0.25, both_ways=True)
 QUANTIZED_AGAINST_FLOAT = AccuracyGate(mean_dice=0.005, worst_dice=0.05, mean_hd95=1.0)
 
 # What a mean probability error is worth: where an outline of length L moves by d pixels, the probabilities under it
@@ -98,9 +101,16 @@ PRECISION_ROWS: Mapping[str, PrecisionRow] = {
             "float16",
             "weights in float16; arithmetic too where the target computes in it",
             quantized=False,
-            # 0.001: that outline moves by a third of a pixel, which nobody sees.
-            gate=Gate(probability_error=None, mean_probability_error=0.001, mask_agreement=0.999, mask_dice=0.998),
-            accuracy=AccuracyGate(mean_dice=0.001, worst_dice=0.005, mean_hd95=0.25, both_ways=True),
+            gate=HALF_GATE,
+            accuracy=HALF_AGAINST_FLOAT,
+        ),
+        # The field's mixed precision. What it loses is what float16 may lose.
+        PrecisionRow(
+            "float16-mixed",
+            "weights in float16; arithmetic in float16, in float32 where half precision cannot hold it",
+            quantized=False,
+            gate=HALF_GATE,
+            accuracy=HALF_AGAINST_FLOAT,
         ),
         PrecisionRow(
             "bfloat16",

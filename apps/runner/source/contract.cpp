@@ -27,8 +27,8 @@ constexpr std::int64_t kLargestWhole = std::int64_t{1} << 53;
 constexpr std::size_t kLongestPath = 250, kLongestSegment = 100;
 constexpr const char kGolden[] = "golden.safetensors", kParity[] = "parity.json";
 constexpr std::initializer_list<const char*> kTargets = {"executorch", "coreml", "coreai", "openvino", "onnx", "litert"};
-constexpr std::initializer_list<const char*> kPrecisions = {"float32", "float16",      "bfloat16",
-                                                            "int8",    "int8-weights", "palette6"};
+constexpr std::initializer_list<const char*> kPrecisions = {
+    "float32", "float16", "float16-mixed", "bfloat16", "int8", "int8-weights", "palette6"};
 
 using Names = std::initializer_list<const char*>;
 

@@ -26,7 +26,7 @@ let samples = [];
 let noted = false;
 const firstVisit = !navigator.serviceWorker?.controller && recall('first-visit') === null;
 
-const engine = new Engine();
+const engine = new Engine((id, selfTest) => slots.moved(id, selfTest));
 const slots = new Slots(engine, modelsChanged);
 const viewer = new Viewer(engine, () => slots.ready, showThreshold);
 

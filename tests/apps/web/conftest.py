@@ -11,15 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from half_adapter import half_adapter_browser
 from web_support import change_contract
 
+from once import once
 from s2m_edge.apps.prepare import find_or_export_bundle
 from s2m_edge.apps.web.build import APP, Node, ensure_built, find_node, install_packages
 from s2m_edge.checkpoint import guard_beside, load_model, locate_checkpoint, read_header, save_checkpoint
+from s2m_edge.deploy.bundle import open_bundle
 from s2m_edge.deploy.guard import GUARD_FILE
 from s2m_edge.errors import MissingBackendError
 from s2m_edge.files import file_sha256
-from support import lively_network
+from s2m_edge.network.model import S2MNet
+from support import NARROW, decided, lively_network
 
 RunNode = Callable[..., str]
 
@@ -53,6 +57,37 @@ def chromium() -> str:
     if found is None:
         pytest.skip("no Chromium on the PATH (Debian: apt install chromium)")
     return found
+
+
+@pytest.fixture(scope="session")
+def half_chromium(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same with a WebGPU adapter that has float16 arithmetic."""
+    found = half_adapter_browser(chromium, tmp_path_factory.mktemp("half-adapter") / "chromium")
+    if isinstance(found, str):
+        pytest.skip(found)
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def narrow_network() -> S2MNet:
+    """S2M-Net at 96 px with a few channels, its logits away from the threshold."""
+    return decided(lively_network(**NARROW))
+
+
+@pytest.fixture(scope="session")
+def narrow_bundles(narrow_network: S2MNet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Its bundles by float precision."""
+
+    def export(folder: Path) -> Path:
+        folder.mkdir()
+        checkpoint = folder / "narrow.safetensors"
+        save_checkpoint(checkpoint, narrow_network, {"dataset": "none", "domain": "polyp", "class_names": ["polyp"]})
+        for precision in ("float32", "float16", "float16-mixed"):
+            find_or_export_bundle("onnx", checkpoint, precision, folder=folder)
+        return folder
+
+    folder = once(tmp_path_factory, "narrow", export)
+    return {bundle.contract.precision: bundle.folder for bundle in map(open_bundle, sorted(folder.glob("*-onnx-*")))}
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,12 @@ def test_the_page_with_a_network_that_is_not_s2m_net(
     drive("foreign", run_node, chromium, {**small_bundles, "foreign": export_foreign(foreign, "onnx").folder})
 
 
+def test_the_page_where_the_graphics_adapter_lacks_something_or_is_lost(
+    run_node, dist: Path, chromium: str, narrow_bundles: dict[str, Path]
+):
+    drive("webgpu", run_node, chromium, narrow_bundles)
+
+
 def drive(name: str, run_node, chromium: str, bundles: dict[str, Path]) -> None:
     """Run one of the page's end-to-end tests with bundles by name."""
     run_node(

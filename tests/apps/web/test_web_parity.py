@@ -13,17 +13,17 @@ from torch import nn
 
 from s2m_edge.apps.prepare import find_or_export_bundle
 from s2m_edge.apps.web.site import PACKED, make_site
-from s2m_edge.checkpoint import load_model, save_checkpoint
+from s2m_edge.checkpoint import load_model
 from s2m_edge.deploy.activation import probabilities
 from s2m_edge.deploy.bundle import Bundle, open_bundle
 from s2m_edge.deploy.golden import reference_logits
 from s2m_edge.imaging.masks import read_mask
 from s2m_edge.imaging.preprocess import segment
 from s2m_edge.imaging.read import read_image
+from s2m_edge.network.model import S2MNet
 from s2m_edge.samples import sample_images
 from s2m_edge.targets.measure.parity.compare import dice_between
 from s2m_edge.targets.measure.parity.gates import GATES
-from support import decided, lively_network
 
 pytestmark = pytest.mark.slow
 
@@ -141,16 +141,20 @@ def test_masks_of_rectangular_networks_that_are_not_s2m_net_equal_the_reference(
             assert_parity(bundle, network.network, picture, tmp_path)
 
 
-def test_masks_of_webgpu_equal_the_reference(run_node, dist: Path, chromium: str, tmp_path: Path):
-    """On Chromium's adapter that computes on the processor, which the page takes where WebGPU is asked for by name; it
-    compiles and runs shaders so slowly that the network is a narrow one."""
-    narrow = {"encoder_channels": (8,) * 5, "stem_channels": 8, "head_channels": (8, 8), "expansion": 2}
-    network = decided(lively_network(**narrow))
-    checkpoint = tmp_path / "narrow.safetensors"
-    save_checkpoint(checkpoint, network, {"dataset": "none", "domain": "polyp", "class_names": ["polyp"]})
-    bundle = find_or_export_bundle("onnx", checkpoint, folder=tmp_path)
+def test_masks_of_webgpu_keep_their_gates_and_float16_is_computed_in(
+    run_node, dist: Path, half_chromium: str, narrow_network: S2MNet, narrow_bundles: dict[str, Path], tmp_path: Path
+):
+    """On an adapter that computes on the processor and has float16, which the page takes where WebGPU is asked for by
+    name; it compiles and runs shaders so slowly that the network is a narrow one."""
+    bundles = [open_bundle(folder) for folder in narrow_bundles.values()]
     picture = sample_images("polyp")[0]
-    save_masks(run_node, chromium, [bundle], [picture], tmp_path, run_on="webgpu")
-    assert_parity(bundle, network, picture, tmp_path)
-    figures = json.loads((tmp_path / bundle.folder.name / f"{picture.stem}.json").read_text(encoding="utf-8"))
-    assert figures["device"]["execution_provider"] == "webgpu"
+    save_masks(run_node, half_chromium, bundles, [picture], tmp_path, run_on="webgpu")
+    computed = {}
+    for bundle in bundles:
+        assert_parity(bundle, narrow_network, picture, tmp_path)
+        saved = tmp_path / bundle.folder.name
+        device = json.loads((saved / f"{picture.stem}.json").read_text(encoding="utf-8"))["device"]
+        shaders = json.loads((saved / "shaders.json").read_text(encoding="utf-8"))
+        assert device["execution_provider"] == "webgpu"
+        computed[bundle.contract.precision] = (device.get("arithmetic"), shaders["float16"] > 0)
+    assert computed == {"float32": (None, False), "float16": (None, False), "float16-mixed": ("float16", True)}

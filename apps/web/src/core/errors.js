@@ -19,6 +19,12 @@ export const NOT_DOWNLOADED = 'not-downloaded';
 /** The reason of work that a person, or a newer wish, put an end to. */
 export const CANCELLED = 'cancelled';
 
+/** What to do where nothing else helps. */
+export const RELOAD = 'Reload the page.';
+
+/** The reason where the graphics adapter gave no answer any more: another provider may. */
+export const ADAPTER_FAILED = 'adapter-failed';
+
 /**
  * Whether something thrown is an end that was asked for.
  * @param {unknown} error

@@ -16,7 +16,9 @@ import { AppError } from '../core/errors.js';
  */
 
 export class Engine {
-  constructor() {
+  /** @param {(id: string, selfTest: import('../worker/models.js').SelfTest) => void} fallen called when a model moved to another provider */
+  constructor(fallen) {
+    this.fallen = fallen;
     this.worker = new Worker(new URL('../worker/index.js', import.meta.url), { type: 'module', name: 's2m-edge' });
     /** @type {Map<number, Pending>} */
     this.pending = new Map();
@@ -83,7 +85,8 @@ export class Engine {
   }
 
   /** @param {any} data */
-  #receive({ request, progress, value, error, reason }) {
+  #receive({ request, progress, value, error, reason, fallen }) {
+    if (fallen) this.fallen(fallen.id, fallen.selfTest);
     const waiting = this.pending.get(request);
     if (!waiting) return;
     if (progress) {

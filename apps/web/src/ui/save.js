@@ -99,6 +99,7 @@ export function summary({ name, decision, shown, threshold }, index) {
       runtime: `onnxruntime-web ${selfTest.version}`,
       execution_provider: selfTest.provider,
       threads: selfTest.threads,
+      ...(selfTest.arithmetic ? { arithmetic: selfTest.arithmetic } : {}),
       browser: navigator.userAgent,
     },
     self_test: { passed: selfTest.passed, images: selfTest.images.length },

@@ -6,7 +6,7 @@
 import { AppError, messageOf, NOT_DOWNLOADED } from '../core/errors.js';
 import { announce } from './page.js';
 import { BADGES as SAID, modelTitle, showBadge, showFacts, showSelfTest } from './report.js';
-import { showProgress, showRefusal } from './stage.js';
+import { showMessage, showProgress, showRefusal } from './stage.js';
 import { megabytes, sentence } from './text.js';
 
 /**
@@ -86,6 +86,21 @@ export class Slots {
     }
     if (present()) this.#show();
     else await this.engine.close(id);
+  }
+
+  /**
+   * A model runs on another provider from now on, and was self-tested there.
+   * @param {string} id
+   * @param {import('../worker/models.js').SelfTest} selfTest
+   */
+  moved(id, selfTest) {
+    const slot = this.slots.find((found) => found.id === id);
+    if (!slot?.opened) return;
+    slot.opened = { ...slot.opened, selfTest };
+    this.#show();
+    const note = sentence(selfTest.notes[0]);
+    showMessage(note);
+    announce(note);
   }
 
   #show() {

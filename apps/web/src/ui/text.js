@@ -74,19 +74,19 @@ export function networkName(name) {
 }
 
 /**
- * What a precision means here: with half-precision weights the arithmetic is still in single precision.
+ * What a precision means here: with half-precision weights alone the arithmetic is still in single precision.
  * @param {string} precision
  */
 export function precisionName(precision) {
-  return precision === 'float16' ? 'float16 weights' : precision;
+  return { float16: 'float16 weights', 'float16-mixed': 'float16 arithmetic' }[precision] ?? precision;
 }
 
 /**
  * @param {import('../worker/models.js').SelfTest} test
  */
-export function providerName({ provider, threads }) {
-  if (provider === 'webgpu') return 'WebGPU';
-  return `WebAssembly, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+export function providerName({ provider, threads, arithmetic }) {
+  const name = provider === 'webgpu' ? 'WebGPU' : `WebAssembly, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+  return arithmetic ? `${name}, in ${arithmetic}` : name;
 }
 
 /**

@@ -151,10 +151,10 @@ export class Viewer {
     this.work = work;
     const decision = await this.engine.analyse(
       { picture, name, ids, threshold: this.decidedAt },
-      ({ bitmap: given, done, total }) => {
+      ({ step, bitmap: given, done, total }) => {
         bitmap = given ?? bitmap;
         if (early && given && !this.live) pictured = showPicture(given, name);
-        if (!given && total > 1 && !work.signal.aborted) this.#showWindows(done, total, performance.now() - began);
+        if (step === 'window' && total > 1 && !work.signal.aborted) this.#showWindows(done, total, performance.now() - began);
       },
       work.signal,
     );

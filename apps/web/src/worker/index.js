@@ -4,14 +4,14 @@
  */
 
 import { sourceOfFiles } from '../core/bundle.js';
-import { AppError, messageOf } from '../core/errors.js';
+import { ADAPTER_FAILED, AppError, CANCELLED, messageOf } from '../core/errors.js';
 import { measure } from '../core/figures.js';
 import { judge } from '../core/guard.js';
 import { countLabels, fitToNetwork } from '../core/imaging.js';
 import { compareMasks } from '../core/parity.js';
 import { maskPng } from '../core/png.js';
 import { sourceOfUrl, Tally } from './download.js';
-import { openModel, requirePassed } from './models.js';
+import { fallBack, openModel, requirePassed } from './models.js';
 import { bitmapFor, paintLabels, readPicture } from './pixels.js';
 import { runsFor, segment } from './segment.js';
 
@@ -29,6 +29,9 @@ import { runsFor, segment } from './segment.js';
 
 /** @type {Map<string, import('./models.js').Model>} */
 const models = new Map();
+
+/** @type {Map<string, string>} URL of the folder `ort/`, by model */
+const bases = new Map();
 
 /** @type {{ width: number, height: number, spacing: Spacing | null, outcomes: Outcome[] } | null} */
 let present = null;
@@ -57,6 +60,7 @@ const HANDLERS = {
     const opened = Array.isArray(source) ? sourceOfFiles(source) : sourceOfUrl(source, tally);
     const model = await openModel(opened, provider, { base, tally }, notify);
     models.set(id, model);
+    bases.set(id, base);
     const { contract, gate } = model.bundle;
     return { value: { contract, gate, selfTest: model.selfTest, bytes: tally.done } };
   },
@@ -84,7 +88,9 @@ const HANDLERS = {
       const picture = pictures[place];
       const began = performance.now();
       const progress = (/** @type {number} */ done) => notify('window', before + done, total);
-      const { stretched, ...segmented } = await segment(model, picture, { progress, cancelled: ended });
+      const { stretched, ...segmented } = await segment(model, picture, { progress, cancelled: ended }).catch((error) =>
+        withoutAdapter(id, model, error, notify),
+      );
       const milliseconds = performance.now() - began; // the guard is no part of the mask's time
       const verdict = () => verdictOn(model, picture, stretched);
       const guard = source instanceof ImageBitmap ? heldVerdict(id, verdict) : verdict();
@@ -118,7 +124,25 @@ async function close(id) {
   shown.delete(id);
   verdicts.delete(id);
   if (present) present = { ...present, outcomes: present.outcomes.filter((outcome) => outcome.id !== id) };
+  bases.delete(id);
   await model?.session.release();
+}
+
+/**
+ * Give a model whose graphics adapter failed to WebAssembly, and end what it was asked for: the page asks again.
+ * @param {string} id
+ * @param {import('./models.js').Model} model
+ * @param {unknown} error
+ * @param {Notify} notify
+ * @returns {Promise<never>}
+ */
+async function withoutAdapter(id, model, error, notify) {
+  if (!(error instanceof AppError && error.reason === ADAPTER_FAILED)) throw error;
+  const tally = new Tally((done, total) => notify('loading', done, total));
+  const fallen = await fallBack(model, error, { base: bases.get(id) ?? '', tally }, notify);
+  models.set(id, fallen);
+  self.postMessage({ fallen: { id, selfTest: fallen.selfTest } });
+  throw new AppError('the graphics adapter failed', '', CANCELLED);
 }
 
 /**

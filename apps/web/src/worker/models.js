@@ -3,16 +3,17 @@
 import { probabilitiesOfAnswer } from '../core/answer.js';
 import { openBundle } from '../core/bundle.js';
 import { within } from '../core/deadline.js';
-import { AppError, messageOf } from '../core/errors.js';
+import { ADAPTER_FAILED, AppError, messageOf, RELOAD } from '../core/errors.js';
 import { normalise } from '../core/imaging.js';
 import { compare, selfTestBreaches } from '../core/parity.js';
-import { createSession, loadRuntime, webGpuAdapter } from './runtime.js';
+import { createSession, loadRuntime, NO_ADAPTER, webGpuAdapter } from './runtime.js';
 
 /**
  * @typedef {import('./runtime.js').Provider} Provider
  * @typedef {import('../core/parity.js').Comparison & { milliseconds: number }} GoldenFigures
+ * `arithmetic` is said where the bundle leaves it to the provider.
  * @typedef {{
- *   passed: boolean, provider: Provider, threads: number, version: string, files: string[],
+ *   passed: boolean, arithmetic: '' | 'float16' | 'float32', provider: Provider, threads: number, version: string, files: string[],
  *   images: GoldenFigures[], breaches: string[], notes: string[],
  * }} SelfTest
  * @typedef {{
@@ -22,6 +23,9 @@ import { createSession, loadRuntime, webGpuAdapter } from './runtime.js';
  * }} Model
  * @typedef {(step: string, done: number, total: number) => void} Notify
  */
+
+/** The precision that computes in float16 where the provider does. */
+const COMPUTES_IN_HALF = 'float16-mixed';
 
 /**
  * Longest time for WebGPU to load, compile its shaders and pass the self-test; a driver may hang instead of failing. Who
@@ -41,11 +45,16 @@ const WEBGPU_PATIENCE = { auto: 60_000, webgpu: 600_000 };
 export async function openModel(source, wanted, place, notify) {
   /** @type {string[]} */
   const notes = [];
-  const adapter = wanted === 'wasm' ? 'none' : await webGpuAdapter();
-  const gpu = adapter === 'hardware' || (adapter === 'software' && wanted === 'webgpu');
+  const adapter = wanted === 'wasm' ? NO_ADAPTER : await webGpuAdapter();
+  let gpu = adapter.kind === 'hardware' || (adapter.kind === 'software' && wanted === 'webgpu');
   loadRuntime(gpu ? 'webgpu' : 'wasm', place).catch(() => {}); // beside the bundle; who needs it hears what went wrong
   const bundle = await openBundle(source);
-  if (wanted === 'webgpu' && !gpu) notes.push('This browser gives no WebGPU adapter; WebAssembly is used.');
+  if (adapter.kind === 'lost') notes.push('The graphics adapter was lost; WebAssembly is used until the page is loaded again.');
+  else if (wanted === 'webgpu' && !gpu) notes.push('This browser gives no WebGPU adapter; WebAssembly is used.');
+  if (gpu && !adapter.half && bundle.contract.precision === COMPUTES_IN_HALF) {
+    gpu = false;
+    notes.push('The graphics adapter has no float16 arithmetic (shader-f16); WebAssembly is used, which computes in float32.');
+  }
   if (gpu && wanted !== 'wasm') {
     let waiting = true;
     try {
@@ -56,7 +65,7 @@ export async function openModel(source, wanted, place, notify) {
       const attempt = tryProvider(bundle, 'webgpu', place, heard);
       const model = await within(attempt, WEBGPU_PATIENCE[wanted], (late) => late.session.release());
       if (model.selfTest.passed) {
-        if (adapter === 'software') model.selfTest.notes.push('The WebGPU adapter is made of software: WebAssembly is faster here.');
+        if (adapter.kind === 'software') model.selfTest.notes.push('The WebGPU adapter is made of software: WebAssembly is faster here.');
         return model;
       }
       notes.push(`WebGPU answers otherwise than the reference (${model.selfTest.breaches[0]}); WebAssembly is used.`);
@@ -69,6 +78,22 @@ export async function openModel(source, wanted, place, notify) {
   }
   const model = await tryProvider(bundle, 'wasm', place, notify);
   model.selfTest.notes.push(...notes);
+  return model;
+}
+
+/**
+ * The same bundle in WebAssembly, self-tested, where the graphics adapter gives no answer any more.
+ * @param {Model} model used up
+ * @param {unknown} error what its session ended with
+ * @param {import('./runtime.js').Place} place
+ * @param {Notify} notify
+ * @returns {Promise<Model>} whose self-test may have failed
+ */
+export async function fallBack({ bundle, session }, error, place, notify) {
+  session.release().catch(() => {}); // not waited for: its device may never answer
+  const model = await tryProvider(bundle, 'wasm', place, notify);
+  const why = messageOf(error).replace(RELOAD, '').trim().replace(/\.$/, ''); // there is no need to
+  model.selfTest.notes.push(`${why}; WebAssembly is used.`);
   return model;
 }
 
@@ -97,7 +122,8 @@ async function tryProvider(bundle, provider, place, notify) {
   const found = selfTestBreaches(gate, images);
   const { threads, version, files } = session;
   const passed = found.length === 0;
-  return { bundle, session, selfTest: { passed, provider, threads, version, files, images, breaches: found, notes: [] } };
+  const arithmetic = contract.precision !== COMPUTES_IN_HALF ? '' : provider === 'webgpu' ? 'float16' : 'float32';
+  return { bundle, session, selfTest: { passed, arithmetic, provider, threads, version, files, images, breaches: found, notes: [] } };
 }
 
 /**
@@ -114,7 +140,10 @@ export async function runNetwork({ bundle, session }, fitted, picture) {
   try {
     answer = await session.run(inputOf(fitted, contract));
   } catch (error) {
-    throw new AppError(`${picture}: the artifact failed while running (${messageOf(error).split('\n')[0].slice(0, 200)})`, 'Reload the page.');
+    if (error instanceof AppError) throw error;
+    const said = messageOf(error).split('\n')[0].slice(0, 200);
+    const reason = session.provider === 'webgpu' ? ADAPTER_FAILED : '';
+    throw new AppError(`${picture}: the artifact failed while running (${said})`, RELOAD, reason);
   }
   return probabilitiesOfAnswer(answer, contract.output.shape, picture);
 }

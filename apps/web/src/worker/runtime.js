@@ -1,7 +1,7 @@
 /** onnxruntime-web: which build, how many threads, one session per model. Its files are served beside the page. */
 
 import { within } from '../core/deadline.js';
-import { AppError, messageOf } from '../core/errors.js';
+import { ADAPTER_FAILED, AppError, messageOf, RELOAD } from '../core/errors.js';
 import { PACKED, unpack } from '../core/gzip.js';
 import { download, fetched, notDownloaded } from './download.js';
 
@@ -44,18 +44,43 @@ function filesOf(provider) {
 const loaded = new Map();
 
 /**
- * @returns {Promise<'hardware' | 'software' | 'none'>} the graphics adapter that this browser has for WebGPU; one made of
- *   software is far slower than WebAssembly
+ * The graphics adapter that this browser has for WebGPU: one made of software is far slower than WebAssembly, and one that
+ * was lost while it worked stays so until the page is loaded again. `half`: it computes in float16.
+ * @typedef {{ kind: 'hardware' | 'software' | 'lost' | 'none', half: boolean }} Adapter
  */
+
+/** @type {Adapter} */
+export const NO_ADAPTER = { kind: 'none', half: false };
+
+/** Whether a device was lost in use. All sessions share it, and what the runtime makes of its loss is not relied on. */
+let lost = false;
+
+/** @returns {Promise<Adapter>} */
 export async function webGpuAdapter() {
+  if (lost) return { kind: 'lost', half: false };
   const gpu = /** @type {any} */ (navigator).gpu;
   try {
     const adapter = gpu ? await within(gpu.requestAdapter(), ADAPTER_PATIENCE) : null;
-    if (!adapter) return 'none';
-    return (adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter) ? 'software' : 'hardware';
+    if (!adapter) return NO_ADAPTER;
+    const software = adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter;
+    return { kind: software ? 'software' : 'hardware', half: adapter.features.has('shader-f16') };
   } catch {
-    return 'none';
+    return NO_ADAPTER;
   }
+}
+
+/**
+ * What ends the wait for a device that is lost: what runs on it may never answer.
+ * @param {Ort} ort with a session on WebGPU
+ * @param {() => boolean} released whether that session is: the runtime destroys a device that no session uses
+ * @returns {Promise<never>}
+ */
+async function lossOf(ort, released) {
+  const device = /** @type {any} */ (await ort.env.webgpu.device);
+  const { message = '' } = (await device?.lost) ?? {};
+  if (released() || !device) return new Promise(() => {});
+  lost = true;
+  throw new AppError(`the graphics adapter was lost${message ? ` (${firstLine(message)})` : ''}`, RELOAD, ADAPTER_FAILED);
 }
 
 /** @returns {number} threads that the wasm build gets; 1 where the page is not cross-origin isolated */
@@ -126,25 +151,35 @@ export async function createSession(artifact, contract, provider, place) {
   if (String(names) !== String([input.name, output.name])) {
     throw new AppError(`the model has the tensors ${names.join(', ')}, the contract says otherwise`, 'Export it again.');
   }
+  let released = false;
+  const loss = provider === 'webgpu' ? lossOf(ort, () => released) : null;
+  loss?.catch(() => {}); // who runs the network hears of it
   const { height, width, channels } = preprocessing;
   const shape = input.layout === 'NHWC' ? [1, height, width, channels] : [1, channels, height, width];
+  const runOnce = async (/** @type {Float32Array | Uint8Array} */ values) => {
+    const type = input.dtype === 'uint8' ? 'uint8' : 'float32';
+    const tensor = new ort.Tensor(/** @type {any} */ (type), values, shape);
+    const results = await session.run({ [input.name]: tensor });
+    const found = results[output.name];
+    const data = await found.getData();
+    // What WebAssembly memory holds is overwritten by the next run.
+    const answer = { values: data instanceof Float32Array ? data.slice() : data, shape: [...found.dims] };
+    found.dispose();
+    return answer;
+  };
   return {
     provider,
     threads: provider === 'wasm' ? threadCount() : 1,
     version: ort.env.versions?.web ?? ort.env.versions?.common ?? 'unknown',
     files: filesOf(provider),
-    run: async (values) => {
-      const type = input.dtype === 'uint8' ? 'uint8' : 'float32';
-      const tensor = new ort.Tensor(/** @type {any} */ (type), values, shape);
-      const results = await session.run({ [input.name]: tensor });
-      const found = results[output.name];
-      const data = await found.getData();
-      // What WebAssembly memory holds is overwritten by the next run.
-      const answer = { values: data instanceof Float32Array ? data.slice() : data, shape: [...found.dims] };
-      found.dispose();
-      return answer;
+    run: (values) => {
+      const answer = runOnce(values);
+      return loss ? Promise.race([answer, loss]) : answer;
     },
-    release: () => session.release(),
+    release: () => {
+      released = true;
+      return session.release();
+    },
   };
 }
 

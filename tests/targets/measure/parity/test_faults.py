@@ -141,7 +141,7 @@ def test_one_pixel_is_too_far_where_the_weights_are_nearly_the_networks_own(poly
         polyps.report(precision, moved).require_passed()
 
 
-@pytest.mark.parametrize("precision", [name for name in find_target("onnx").precisions if name != "int8"])
+@pytest.mark.parametrize("precision", ["float32", "float16"])  # float16-mixed has the gate of float16
 @pytest.mark.parametrize("fault", FAULTS)
 def test_an_exporter_that_makes_such_an_artifact_publishes_nothing(precision, fault, tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime")

@@ -154,7 +154,7 @@ extension Contract {
     private static let largestOutput = Double(1 << 27)
     private static let mostFiles = 1000
     private static let targets = ["executorch", "coreml", "coreai", "openvino", "onnx", "litert"]
-    private static let precisions = ["float32", "float16", "bfloat16", "int8", "int8-weights", "palette6"]
+    private static let precisions = ["float32", "float16", "float16-mixed", "bfloat16", "int8", "int8-weights", "palette6"]
 
     /// Decode and check a contract.
     ///

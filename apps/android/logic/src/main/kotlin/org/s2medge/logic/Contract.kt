@@ -101,7 +101,7 @@ data class Contract(
         private const val LONGEST_PATH = 250
         private const val LONGEST_USE = 2000
         private val TARGETS = listOf("executorch", "coreml", "coreai", "openvino", "onnx", "litert")
-        private val PRECISIONS = listOf("float32", "float16", "bfloat16", "int8", "int8-weights", "palette6")
+        private val PRECISIONS = listOf("float32", "float16", "float16-mixed", "bfloat16", "int8", "int8-weights", "palette6")
         private val LOWERINGS = listOf("matmul", "custom", NO_FILTER)
         private val VERDICTS = listOf("executed", "artifact parity", "converted, not executed")
 
