@@ -171,6 +171,12 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
+def _array(path: Path) -> NDArray[Any]:
+    """A file that `numpy.save` wrote; ValueError where it is none (`numpy.load` guesses other formats)."""
+    with path.open("rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
 def _last_of(text: str) -> str:
     """The last line that a program wrote, in brackets."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -271,7 +277,7 @@ def _run_runner(bundle: Bundle, golden: Sequence[Golden], distribution: str, emu
             facts = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
             if "refused" in facts:
                 raise RefusedError(str(facts["refused"]))
-            found = np.load(folder / "probabilities.npy", allow_pickle=False)
+            found = _array(folder / "probabilities.npy")
             device = f"{facts.pop('device')}, {facts['machine']}, {facts['features']}"
             if len(found) != len(golden) or found.dtype != np.float32:
                 raise ValueError(f"{found.dtype} of {len(found)} pictures")
@@ -305,7 +311,7 @@ def _run_board_program(bundle: Bundle, golden: Sequence[Golden], emulator: Emula
             raise NotExecutedError(f"the board's program ended with {done.returncode}{_last_of(done.stderr)}")
         try:
             facts = json.loads(done.stdout)
-            found = [np.load(entry["probabilities"], allow_pickle=False) for entry in facts["images"]]
+            found = [_array(Path(entry["probabilities"])) for entry in facts["images"]]
             device, version = str(facts["device"]), str(facts["tools"]["executorch"])
             if len(found) != len(golden):
                 raise ValueError(f"answers for {len(found)} pictures")
