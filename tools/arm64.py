@@ -25,7 +25,7 @@ from s2m_edge import console
 from s2m_edge.apps.runner.build import find_cross_build
 from s2m_edge.deploy.bundle import Bundle, open_bundle
 from s2m_edge.errors import ConfigurationError, NativeBuildError, S2MEdgeError
-from s2m_edge.files import write_json
+from s2m_edge.files import require_writable, write_json
 from s2m_edge.notice import NOTICE
 from s2m_edge.texts import printable
 
@@ -64,6 +64,8 @@ def main(arguments: Sequence[str]) -> int:
 def run_bundles(bundles: Sequence[Bundle], chosen: argparse.Namespace) -> int:
     """Run all, print the table and what is to be said of its rows; the exit code."""
     processor = find_processor(chosen.cpu)
+    if chosen.json is not None:
+        require_writable(chosen.json.parent)
     try:
         system = prepare_system(chosen.mirror)
     except NativeBuildError as error:  # what cannot be fetched today says nothing of the bundles

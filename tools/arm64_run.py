@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,7 +63,6 @@ class Outcome:
         verdict: "breached": it ran, and is outside its gate; "refused": its runtime said no.
         reasons: sentences; none where it passed.
         report: where it ran to its end.
-        facts: what the emulated system says of itself.
     """
 
     bundle: Bundle
@@ -72,7 +71,6 @@ class Outcome:
     verdict: Verdict
     reasons: tuple[str, ...] = ()
     report: ParityReport | None = None
-    facts: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -159,8 +157,9 @@ class Emulator:
         finally:
             _end(process)
         if process.returncode < 0:
-            name = signal.Signals(-process.returncode).name
-            raise NotExecutedError(f"the emulator ended by {name}{_last_of(err)}")
+            number = -process.returncode
+            names = {entry.value: entry.name for entry in signal.Signals}
+            raise NotExecutedError(f"the emulator ended by {names.get(number, f'signal {number}')}{_last_of(err)}")
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
@@ -168,7 +167,10 @@ def _end(process: subprocess.Popen[str]) -> None:
     """End what is left of a process and of those that it started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 def _array(path: Path) -> NDArray[Any]:
@@ -198,8 +200,8 @@ def execute(bundle: Bundle, emulator: Emulator, limit: int | None = None) -> Out
     target = target_of(bundle)
     distribution = DISTRIBUTIONS.get(target.name, target.distribution)
     version = (target.version() if target.name == BOARD else pinned_version(distribution)) or "-"
-    golden = require_golden_of(bundle.folder / GOLDEN_FILE, bundle.contract)
-    golden = sorted(golden, key=lambda entry: not entry.mask.any())[:limit]
+    given = require_golden_of(bundle.folder / GOLDEN_FILE, bundle.contract)
+    golden = sorted(given, key=lambda entry: not entry.mask.any())[:limit]
     try:
         if target.name == BOARD:
             answer = _run_board_program(bundle, golden, emulator)
@@ -212,13 +214,13 @@ def execute(bundle: Bundle, emulator: Emulator, limit: int | None = None) -> Out
             )
         else:
             answer = _run_runner(bundle, golden, distribution, emulator)
-        report = judge(bundle, golden, answer, emulator)
+        report = replace(judge(bundle, golden, answer, emulator), images_given=len(given))
     except NotExecutedError as error:
         return Outcome(bundle, emulator.processor, version, "not executed", (str(error),))
     except (RefusedError, AnswerError) as error:
         return Outcome(bundle, emulator.processor, version, "refused", (error.cause,))
     verdict = "passed" if report.passed else "breached"
-    return Outcome(bundle, emulator.processor, version, verdict, tuple(report.breaches), report, answer.facts)
+    return Outcome(bundle, emulator.processor, version, verdict, tuple(report.breaches), report)
 
 
 def judge(bundle: Bundle, golden: Sequence[Golden], answer: Answer, emulator: Emulator) -> ParityReport:
@@ -245,7 +247,6 @@ def judge(bundle: Bundle, golden: Sequence[Golden], answer: Answer, emulator: Em
         tools=tool_versions(),
         hashes={"weights": contract.weights_sha256, **contract.files},
         observations=answer.facts,
-        images_given=len(golden),
         remark=str(answer.facts.get("remark", "")),
     )
 
@@ -305,7 +306,8 @@ def _run_board_program(bundle: Bundle, golden: Sequence[Golden], emulator: Emula
         options = ["--out", str(folder / "out"), "--probabilities", "--json", "--threads", str(emulator.threads)]
         words = [str(program), str(bundle.folder.resolve()), *(str(path) for path in pictures), *options]
         done = emulator.run(root, words, folder)
-        if done.returncode in (1, 2):  # its self-test or an answer failed, or it does not take the bundle
+        # Its self-test or an answer failed, or it does not take the bundle. QEMU's own failures end with 1 as well.
+        if done.returncode in (1, 2) and "error: " in (line[:7] for line in done.stderr.splitlines()):
             raise RefusedError(f"the board's program ended with {done.returncode}{_last_of(done.stderr)}")
         if done.returncode:
             raise NotExecutedError(f"the board's program ended with {done.returncode}{_last_of(done.stderr)}")

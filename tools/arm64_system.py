@@ -70,7 +70,7 @@ class Processor:
         }
 
 
-_FIRST = "fp asimd evtstrm aes pmull sha1 sha2 crc32"
+_FIRST = "fp asimd aes pmull sha1 sha2 crc32"
 PROCESSORS = (
     Processor(
         "cortex-a76",
@@ -164,7 +164,7 @@ def prepare_system(mirror: str = MIRROR) -> System:
 
 def _place() -> Path:
     facts = "\n".join((SUITE, *PACKAGES, WHEELS.read_text(encoding="utf-8")))
-    return cache_folder() / "arm64" / hashlib.sha256(facts.encode()).hexdigest()[:16]
+    return cache_folder().resolve() / "arm64" / hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def _unpack_packages(stage: Path, root: Path, mirror: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 import arm64
+import arm64_run
 from arm64_run import Emulator, NotExecutedError, Outcome, Verdict, execute
 from arm64_system import PROCESSORS, WHEELS, System, find_processor, prepare_system
 from networks import plain_u_net, trained
@@ -50,15 +51,16 @@ def bundle() -> Bundle:
 
 @pytest.fixture
 def emulator(tmp_path: Path) -> MakeEmulator:
-    """In place of QEMU: a shell that does something in the folder of the job, `$job`."""
+    """In place of QEMU: a shell that does something, in the folder of the job, which is the last word (`there`)."""
     system = System(tmp_path / "system")
     for folder in (system.root / "usr", system.wheels, system.bytecode):
         folder.mkdir(parents=True)
     program = tmp_path / "qemu"
 
-    def make(does: str, seconds: float = 180) -> Emulator:
+    def make(does: str, seconds: float = 180, there: bool = True) -> Emulator:
         version = 'if [ "$1" = --version ]; then echo "qemu-aarch64 version 0"; exit 0; fi\n'
-        program.write_text(f'#!/bin/sh\n{version}for job; do :; done\ncd "$job"\n{does}\n')
+        enter = 'for job; do :; done\ncd "$job"\n'
+        program.write_text(f"#!/bin/sh\n{version}{enter if there else ''}{does}\n")
         program.chmod(0o755)
         cross = replace(find_cross_build("aarch64"), emulator=str(program))
         return Emulator(system, PROCESSORS[0], cross, seconds)
@@ -198,6 +200,38 @@ def test_a_target_or_kernel_that_is_not_for_arm_here_is_not_executed(bundle: Bun
     assert "no runtime for Linux on Arm" in of(target="coreml")
     assert "--spectral matmul" in of(target="openvino", spectral="custom")
     assert "ended with 9" in of(target="openvino")
+
+
+@pytest.mark.parametrize(
+    ("does", "verdict", "word"),
+    [
+        ("echo '{}'", "passed", ""),
+        ("echo warning: odd >&2; echo error: the self-test failed >&2; exit 1", "refused", "the self-test failed"),
+        ("echo 'qemu-aarch64: unable to find CPU model' >&2; exit 1", "not executed", "unable to find CPU model"),
+        ("kill -ILL $$", "not executed", "SIGILL"),
+        ("echo garbage", "not executed", "no answer that can be read"),
+        ("exit 0", "not executed", "no answer that can be read"),
+    ],
+    ids=["passed", "self-test", "qemu", "signal", "garbage", "nothing"],
+)
+def test_the_boards_program_is_judged_by_what_it_leaves(
+    does: str,
+    verdict: Verdict,
+    word: str,
+    bundle: Bundle,
+    emulator: MakeEmulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(arm64_run, "console_runner", lambda cross: None)
+    monkeypatch.setattr(arm64_run, "build_library", lambda library: tmp_path / "program")
+    answering(bundle, tmp_path / "answer", lambda found: found[0])
+    images = [{"probabilities": str(tmp_path / "answer" / "probabilities.npy")}]
+    said = json.dumps({"device": "cpu (aarch64)", "tools": {"executorch": "1.5.1"}, "images": images})
+    contract = replace(bundle.contract, values={**bundle.contract.values, "target": "executorch"})
+    found = execute(replace(bundle, contract=contract), emulator(does.replace("{}", said), there=False))
+    assert found.verdict == verdict
+    assert word in " ".join(found.reasons)
 
 
 @pytest.fixture
