@@ -292,6 +292,7 @@ def _run_board_program(bundle: Bundle, golden: Sequence[Golden], emulator: Emula
     from PIL import Image
 
     try:
+        target_of(bundle).require_backend()
         program = build_library(console_runner(emulator.cross))
     except S2MEdgeError as error:  # no compiler, no wheel, no room: nothing that the artifact could help
         raise NotExecutedError(error.cause, error.remedy) from error

@@ -223,6 +223,7 @@ def test_the_boards_program_is_judged_by_what_it_leaves(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
+    pytest.importorskip("executorch")
     monkeypatch.setattr(arm64_run, "console_runner", lambda cross: None)
     monkeypatch.setattr(arm64_run, "build_library", lambda library: tmp_path / "program")
     answering(bundle, tmp_path / "answer", lambda found: found[0])
@@ -343,6 +344,7 @@ CASES = {"onnx": "float32 int8", "openvino": "float32 int8", "litert": "float32 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)  # the first run fetches, and builds the board's program
 def test_every_runtime_computes_on_arm_what_the_reference_computes(arm: tuple[System, CrossBuild], tmp_path: Path):
     """A small network; what the emulator does not carry to its end is told, and is no verdict."""
     system, cross = arm
