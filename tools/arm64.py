@@ -21,7 +21,7 @@ from rich.table import Table
 
 from arm64_run import Emulator, NotExecutedError, Outcome, execute
 from arm64_system import MIRROR, PROCESSORS, find_processor, prepare_system
-from s2m_edge import console
+from s2m_edge import console, interrupts
 from s2m_edge.apps.runner.build import find_cross_build
 from s2m_edge.deploy.bundle import Bundle, open_bundle
 from s2m_edge.errors import ConfigurationError, NativeBuildError, S2MEdgeError
@@ -55,7 +55,12 @@ def main(arguments: Sequence[str]) -> int:
             value = getattr(chosen, name)
             if value is not None and value < 1:
                 raise ConfigurationError(f"--{name} is {value}", "Give one or more.")
-        return run_bundles([open_bundle(folder) for folder in chosen.bundles], chosen)
+        with interrupts.listening():  # the emulator is a session of its own: no signal but ours ends it
+            try:
+                return run_bundles([open_bundle(folder) for folder in chosen.bundles], chosen)
+            except KeyboardInterrupt:
+                console.print_error("interrupted; nothing was written")
+                return interrupts.exit_code()
     except S2MEdgeError as error:
         console.print_error(error)
         return error.exit_code

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arm64_system import WHEELS, Processor, System
+from s2m_edge import interrupts
 from s2m_edge.apps.runner.build import CrossBuild, console_runner
 from s2m_edge.deploy.activation import probabilities
 from s2m_edge.deploy.bundle import Bundle
@@ -134,28 +135,30 @@ class Emulator:
     def _start(
         self, command: list[str], folder: Path, environment: dict[str, str], seconds: float
     ) -> subprocess.CompletedProcess[str]:
+        process: subprocess.Popen[str] | None = None
         try:
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise NotExecutedError(f"the emulator cannot be started ({error.strerror})") from None
-        try:
+            with interrupts.postponed():  # a signal within would leave a process that nobody knows
+                process = subprocess.Popen(
+                    command,
+                    cwd=folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    errors="replace",
+                    start_new_session=True,
+                )
             out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             raise NotExecutedError(
                 f"the emulator was ended after {seconds:g} seconds", "Give it more with --seconds, or a smaller bundle."
             ) from None
+        except OSError as error:
+            raise NotExecutedError(f"the emulator cannot be started ({error.strerror})") from None
         finally:
-            _end(process)
+            if process is not None:
+                _end(process)
         if process.returncode < 0:
             number = -process.returncode
             names = {entry.value: entry.name for entry in signal.Signals}

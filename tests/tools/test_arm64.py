@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import sys
+import time
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +77,15 @@ def answering(bundle: Bundle, folder: Path, change: Callable[[np.ndarray], np.nd
     np.save(folder / "probabilities.npy", change(np.stack([probabilities(entry.logits) for entry in golden])))
     (folder / "answer.json").write_text(json.dumps(FACTS))
     return f"cp {folder}/* ."
+
+
+def assert_ended(note: Path) -> None:
+    """The process whose number is in a file ends."""
+    status, deadline = Path(f"/proc/{note.read_text().strip()}/status"), time.monotonic() + 180
+    with suppress(FileNotFoundError, ProcessLookupError):
+        while "State:\tZ" not in status.read_text():
+            assert time.monotonic() < deadline, "it lives on"
+            time.sleep(0.1)
 
 
 def test_an_answer_within_the_gate_passes(bundle: Bundle, emulator: MakeEmulator, tmp_path: Path):
@@ -148,8 +159,7 @@ def test_an_emulator_that_hangs_is_ended_with_all_that_it_started(
     found = execute(bundle, emulator(f"sleep 600 & echo $! > {note}; wait", seconds=8))
     assert found.verdict == "not executed"
     assert found.reasons[0].startswith("the emulator was ended after 8 seconds")
-    status = Path(f"/proc/{note.read_text().strip()}/status")
-    assert not status.exists() or "State:\tZ" in status.read_text()
+    assert_ended(note)
 
 
 def test_an_emulator_that_is_not_there_is_told(bundle: Bundle, emulator: MakeEmulator):
@@ -260,6 +270,17 @@ def test_the_command_prints_a_table_and_writes_what_it_found(
     (entry,) = json.loads(file.read_text())["outcomes"]
     assert (entry["verdict"], entry["processor"]) == ("breached", "cortex-a76")
     assert entry["report"]["passed"] is False
+
+
+def test_an_interrupted_command_ends_the_emulator(
+    emulator: MakeEmulator, ready: Callable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    note = tmp_path / "emulator"
+    ready(emulator(f"echo $$ > {note}; kill -TERM $PPID; sleep 600"))
+    assert arm64.main(["run", str(SOUND), "--json", str(tmp_path / "found.json")]) == 143
+    assert "interrupted" in capsys.readouterr().err
+    assert_ended(note)
+    assert not (tmp_path / "found.json").exists()
 
 
 @pytest.mark.parametrize(
