@@ -150,6 +150,7 @@ class Emulator:
                     start_new_session=True,
                 )
             out, err = process.communicate(timeout=seconds)
+            code = process.returncode
         except subprocess.TimeoutExpired:
             raise NotExecutedError(
                 f"the emulator was ended after {seconds:g} seconds", "Give it more with --seconds, or a smaller bundle."
@@ -159,11 +160,11 @@ class Emulator:
         finally:
             if process is not None:
                 _end(process)
-        if process.returncode < 0:
-            number = -process.returncode
+        if code < 0:
+            number = -code
             names = {entry.value: entry.name for entry in signal.Signals}
             raise NotExecutedError(f"the emulator ended by {names.get(number, f'signal {number}')}{_last_of(err)}")
-        return subprocess.CompletedProcess(command, process.returncode, out, err)
+        return subprocess.CompletedProcess(command, code, out, err)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
