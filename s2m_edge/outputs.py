@@ -12,6 +12,8 @@ from s2m_edge.notice import NOTICE
 
 _MOST = 2**26
 """Bytes that are looked at: no report of ours is longer, and a checkpoint's header comes first."""
+_NEVER_REPLACED = ("s2m-edge-reference",)
+"""Kinds of files of ours that never change."""
 
 
 def require_own_file(path: Path, option: str = "--out") -> None:
@@ -33,7 +35,7 @@ def require_own_file(path: Path, option: str = "--out") -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Reports, charts and pages carry the notice; checkpoints, guards and records say so in their metadata."""
+    """Reports, charts and pages carry the notice; checkpoints and guards say so in their metadata."""
     try:
         with path.open("rb") as file:
             content = file.read(_MOST)
@@ -44,7 +46,8 @@ def _is_ours(path: Path) -> bool:
         length = int.from_bytes(content[:8], "little")
         if content[8:9] == b"{" and 2 <= length <= len(content) - 8:
             metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-            return str(metadata.get("format", "")).startswith("s2m-edge") or "weights_sha256" in metadata
+            kind = str(metadata.get("format", ""))
+            return kind.startswith("s2m-edge") and kind not in _NEVER_REPLACED
         if content.lstrip().startswith(b"{"):
             return json.loads(content).get("notice") == NOTICE
         return NOTICE.encode() in content or b"<dc:title>s2m-edge</dc:title>" in content

@@ -1,6 +1,6 @@
 """Predicts over and over with bundles, and opens them over and over, and looks at the memory that the process holds.
 
-    python tools/stress_memory.py BUNDLE... [--predictions 700] [--openings 25]
+    python tools/stress_memory.py BUNDLE... [--predictions 2000] [--openings 25]
 
 Prints, for each bundle, how much the resident memory grows with a prediction, from the second half of them, and with an
 opening. Exits with 1 where a prediction costs more than --limit kB, or an opening a tenth of the bundle's size.
@@ -32,18 +32,20 @@ def resident() -> int:
 
 def growth(work: Callable[[], object], times: int) -> float:
     """Bytes by which the memory grows each time: the slope over the second half, as the first fills caches."""
-    held: list[int] = []
+    held: list[tuple[int, int]] = []
+    every = max(1, times // 100)  # looking takes longer than a small prediction
     for number in range(times):
         work()
-        if number >= times // 2:
-            held.append(resident())
-    return float(np.polyfit(np.arange(len(held)), held, 1)[0])
+        if number >= times // 2 and number % every == 0:
+            held.append((number, resident()))
+    numbers, bytes_held = np.array(held).T
+    return float(np.polyfit(numbers, bytes_held, 1)[0])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("bundles", nargs="+", type=Path)
-    parser.add_argument("--predictions", type=int, default=700)
+    parser.add_argument("--predictions", type=int, default=2000)
     parser.add_argument("--openings", type=int, default=25)
     parser.add_argument("--limit", type=float, default=4.0, help="kB that a prediction may leave behind")
     options = parser.parse_args()
@@ -55,7 +57,7 @@ def main() -> int:
         del opened
         opening = growth(lambda folder=folder: load_bundle(folder).predict(picture), options.openings)
         leaking |= each > options.limit * 1024 or opening > size / 10
-        print(f"{folder.name}: {each / 1024:.2f} kB a prediction over {options.predictions}, ", end="")
+        print(f"{folder.name}: {each:.0f} bytes a prediction over {options.predictions}, ", end="")
         print(f"{opening / 1024:.0f} kB an opening over {options.openings} of {size / 1e6:.1f} MB", flush=True)
     return 1 if leaking else 0
 

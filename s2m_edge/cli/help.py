@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.models import CommandInfo
 
+REFERENCE = "references/HASH.safetensors"
 ONNX, OPENVINO = "exports/s2mnet-polyp-352-onnx-float32", "exports/s2mnet-polyp-352-openvino-float32"
 
 EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -70,7 +71,12 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "average": (("a.safetensors b.safetensors --out mean.safetensors", "two runs from one start, in one network"),),
     "quantize": (("polyp --data DATA --method ptq", "an int8 checkpoint, calibrated and not fine-tuned"),),
     "sensitivity": (("polyp --data DATA", "what each block costs in int8"),),
-    "reference record": (("--device cpu --images my/images/", "what parity --reference compares with"),),
+    "reference record": (
+        ("--device cpu --images my/images/", "into references/, under its hash; what moved since the last time"),
+    ),
+    "reference list": (("references", "what was recorded by which device, and that no file changed"),),
+    "reference verify": ((REFERENCE, "the same network on this machine, judged by the float32 gate"),),
+    "reference compare": ((f"before/HASH.safetensors {REFERENCE}", "what moved, picture by picture"),),
     "data check": (("DATA", "what is wrong with a data set, before a training finds out"),),
     "spec new": (("spec.yaml", "with comments, to be filled in"),),
     "spec check": (("spec.yaml", "what it says"),),
@@ -161,7 +167,8 @@ VALUE_NAMES: Mapping[str, str] = {
     "predict images": "PICTURE|FOLDER",
     "quantize images": "COUNT",
     "quantize out": "FILE",
-    "reference record out": "FILE",
+    "reference compare after": "B",
+    "reference compare before": "A",
     "report benchmark": "FILE",
     "report gate": "FILE",
     "report out": "FILE",

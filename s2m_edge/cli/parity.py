@@ -31,7 +31,7 @@ def parity(
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option(help="Compare with this record of s2m-edge reference record."),
+        typer.Option(help="Compare with this file of s2m-edge reference record."),
     ] = None,
     limit: Annotated[
         int | None,
@@ -62,13 +62,12 @@ def parity(
     source = _open_source(opened, checkpoint, network, weights, spec, calibration)
     record = None
     if reference is not None:
-        from s2m_edge.deploy.recording import read_record
+        from s2m_edge.deploy.reference_store import read_record
 
         if images is not None:
             raise ContractError("--reference brings its own images", "Leave --images out.")
         record = read_record(reference)
-        if record.weights_sha256 != source.spec.weights_sha256:
-            raise ContractError(f"{reference} was recorded with another checkpoint", "Record it again with this one.")
+        record.require_of(source.spec, reference)
     pictures = [] if record is not None else images_or_samples(images, source.domain)
     with console.progress_bar(f"parity of {target.name}") as update:
         report = measure_parity(

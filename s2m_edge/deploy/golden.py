@@ -167,7 +167,12 @@ def choose_golden(reference: Reference, spec: NetworkSpec, images: Sequence[Path
 
 
 def write_golden(path: Path, golden: Sequence[Golden], metadata: dict[str, str]) -> None:
-    """`golden.safetensors`: image.N, logits.N, mask.N, and as metadata the names, the device and the versions."""
+    """`golden.safetensors`, see `golden_content`."""
+    write_bytes(path, golden_content(golden, metadata))
+
+
+def golden_content(golden: Sequence[Golden], metadata: dict[str, str]) -> bytes:
+    """A golden file: image.N, logits.N, mask.N, and as metadata the names, the device and the versions."""
     from safetensors.numpy import save
 
     tensors: dict[str, NDArray[Any]] = {}
@@ -177,7 +182,7 @@ def write_golden(path: Path, golden: Sequence[Golden], metadata: dict[str, str])
         tensors[f"logits.{index}"] = entry.logits
         tensors[f"mask.{index}"] = entry.mask
         names[f"name.{index}"] = printable(entry.name)
-    write_bytes(path, in_order(save(tensors, metadata={**metadata, **names, "count": str(len(golden))})))
+    return in_order(save(tensors, metadata={**metadata, **names, "count": str(len(golden))}))
 
 
 def in_order(content: bytes) -> bytes:
@@ -229,19 +234,8 @@ def require_golden_of(path: Path, contract: Contract) -> list[Golden]:
     golden, metadata = read_golden(path)
     if metadata.get("weights_sha256") != contract.weights_sha256:
         raise ContractError(f"{path} was recorded with another network", AGAIN, "golden-foreign")
-    fitted, outputs = contract.preprocessing.fitted_shape, tuple(contract.values["output"]["shape"][1:])
-    wanted = {"image": (np.uint8, fitted), "logits": (np.float32, outputs), "mask": (np.uint8, outputs[1:])}
-    for entry in golden:
-        for name, (dtype, shape) in wanted.items():
-            values: NDArray[Any] = getattr(entry, name)
-            if values.dtype != dtype or values.shape != shape:
-                raise ContractError(
-                    f"{path} is damaged ({name} is {values.dtype} {values.shape}, not {dtype.__name__} {shape})",
-                    AGAIN,
-                    "golden-damaged",
-                )
-        if not np.isfinite(entry.logits).all():
-            raise ContractError(f"{path} holds outputs that are no numbers", AGAIN, "golden-not-finite")
+    outputs = tuple(contract.values["output"]["shape"][1:])
+    require_sound_golden(path, golden, contract.preprocessing.fitted_shape, outputs, AGAIN)
     if not any(entry.mask.any() for entry in golden):
         raise ContractError(
             f"{path} shows no object in any picture, and proves nothing",
@@ -249,3 +243,25 @@ def require_golden_of(path: Path, contract: Contract) -> list[Golden]:
             "golden-empty",
         )
     return golden
+
+
+def require_sound_golden(
+    path: Path, golden: Sequence[Golden], fitted: tuple[int, ...], outputs: tuple[int, ...], remedy: str
+) -> None:
+    """Raise ContractError unless every entry of a golden file has these shapes, its dtypes and finite outputs.
+
+    Args:
+        fitted: height, width, channels of the pictures; outputs: outputs, height, width of the logits.
+    """
+    wanted = {"image": (np.uint8, fitted), "logits": (np.float32, outputs), "mask": (np.uint8, outputs[1:])}
+    for entry in golden:
+        for name, (dtype, shape) in wanted.items():
+            values: NDArray[Any] = getattr(entry, name)
+            if values.dtype != dtype or values.shape != shape:
+                raise ContractError(
+                    f"{path} is damaged ({name} is {values.dtype} {values.shape}, not {dtype.__name__} {shape})",
+                    remedy,
+                    "golden-damaged",
+                )
+        if not np.isfinite(entry.logits).all():
+            raise ContractError(f"{path} holds outputs that are no numbers", remedy, "golden-not-finite")

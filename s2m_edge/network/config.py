@@ -105,7 +105,9 @@ class S2MNetConfig:
             kind = type(default[0]) if several else type(default)
             parts = value if several and isinstance(value, tuple) else (value,)
             wanted = (int, float) if kind is float else kind
-            if isinstance(value, tuple) != several or not all(isinstance(part, wanted) for part in parts):
+            # `true` is no 1, though Python takes it for one.
+            sound = all(isinstance(part, wanted) and not isinstance(part, bool) for part in parts)
+            if isinstance(value, tuple) != several or not sound:
                 raise ConfigurationError(
                     f"{entry.name} is {value!r}", "Use a configuration that s2m-edge wrote, or a preset."
                 )

@@ -139,6 +139,8 @@ def _item(table: Path, place: str, row: int, values: dict[str, Any], default_sli
     wrong = _fault_of_name(name) if name else ""
     if wrong:
         raise refuse(f"the name {name[:60]!r} {wrong}", "Choose a plain name, as of a file without its suffix.")
+    if not name and Path(written).name in ("", ".."):
+        raise refuse(f"the path {written[:60]!r} gives no name", "Give the row one in the column name.")
     name = name or _own_name(written, stated)
     if any(len(os.fsencode(part)) > LONGEST_NAME - LONGEST_SUFFIX for part in name.split("/")):
         raise refuse("the name is too long for a file's", "Give the row a shorter one in the column name.")

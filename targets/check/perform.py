@@ -14,6 +14,7 @@ from s2m_edge.charts import require_drawable
 from s2m_edge.deploy.bundle import Bundle, open_bundle
 from s2m_edge.deploy.golden import Reference
 from s2m_edge.deploy.precision import DEFAULT_PRECISION, PRECISION_ROWS, Precision
+from s2m_edge.deploy.reference_store import STORE, keep_record, record_files
 from s2m_edge.errors import ConfigurationError, LoweringError, ParityError, S2MEdgeError
 from s2m_edge.files import FolderKind, exactly, publish_folder, staged_folder, write_bytes, write_json
 from s2m_edge.samples import images_or_samples
@@ -199,7 +200,7 @@ class _Work:
         return measure_parity(bundle, opened.network, opened.spec, [], record=record, limit=self.config.limit)
 
     def _record(self, precision: Precision) -> Record:
-        from s2m_edge.deploy.recording import record_reference, write_record
+        from s2m_edge.deploy.recording import record_reference
 
         assert self.device is not None
         quantized = PRECISION_ROWS[precision].quantized
@@ -207,14 +208,9 @@ class _Work:
             opened = self.network(precision)
             self.notify("recording the reference", 0, 0)
             made = record_reference(opened.network, opened.spec, self.pictures()[: self.config.limit], self.device)
-            write_record(self.stage / record_name(opened.spec.name, self.device, quantized=quantized), made)
+            keep_record(self.stage / STORE, made)
             self.records[quantized] = made
         return self.records[quantized]
-
-
-def record_name(network: str, device: str, *, quantized: bool) -> str:
-    """The file of a recorded reference among a check's results."""
-    return f"{network}{'-quantized' if quantized else ''}-{device}.reference.safetensors"
 
 
 def _guard(opened: OpenedNetwork) -> Path | None:
@@ -248,7 +244,7 @@ def _result(
     if accuracy is not None and base.accuracy is not None:
         compared = compare_sides(base.accuracy, accuracy_side(work.config.path, accuracy), tolerance)
     names = {artifact.name for artifact in artifacts}
-    files = sorted(path.name for path in work.stage.glob("*.reference.safetensors"))
+    files = [path.relative_to(work.stage).as_posix() for path in record_files(work.stage / STORE)]
     device = next((record.device for record in work.records.values()), "")
     return CheckResult(
         label,

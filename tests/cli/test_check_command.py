@@ -46,7 +46,8 @@ def values(folder: Path) -> dict:
 
 
 def test_a_check_that_passes_writes_all_there_is_to_tell(base: Path):
-    assert {path.name for path in base.iterdir()} == {*FILES, "bundles", "plain-u-net-cpu.reference.safetensors"}
+    assert {path.name for path in base.iterdir()} == {*FILES, "bundles", "references"}
+    assert len(list((base / "references").iterdir())) == 1
     assert (base / "bundles" / NAME / "contract.json").is_file()
     states = {(entry["rule"], entry["state"]) for entry in values(base)["verdicts"]}
     judged = ("export", "parity", "executed", "recorded", "accuracy")

@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 
 from command_line import heed_interrupts
-from s2m_edge.cli.main import main
 from s2m_edge.errors import S2MEdgeError
 from s2m_edge.installation import install_command
 from s2m_edge.targets.registry import target_names
@@ -317,86 +316,3 @@ def test_an_interrupt_during_lowering_exits_with_its_code_and_leaves_nothing(
 def test_every_error_of_the_family_is_one_line():
     error = S2MEdgeError("a cause\nover lines", "and a   remedy.")
     assert str(error) == "a cause over lines. and a remedy."
-
-
-@pytest.fixture(scope="session")
-def record(small_checkpoint: Path, onnx_bundle: Path, tmp_path_factory) -> Path:
-    """A recorded reference of the small checkpoint over two real pictures."""
-    path = tmp_path_factory.mktemp("record") / "small.reference.safetensors"
-    pictures = onnx_bundle.parent.parent / "pictures"
-    options = [
-        "--checkpoint",
-        str(small_checkpoint),
-        "--images",
-        str(pictures),
-        "--device",
-        "cpu",
-        "--out",
-        str(path),
-    ]
-    with pytest.raises(SystemExit) as caught:
-        main(["reference", "record", *options])
-    assert not caught.value.code
-    return path
-
-
-def test_a_recorded_reference_says_where_it_was_made_and_how_exact_it_is(record: Path, small_checkpoint: Path):
-    from s2m_edge.checkpoint import read_header
-    from s2m_edge.deploy.recording import read_record
-
-    found = read_record(record)
-    assert "float32, cpu" in found.device
-    assert found.weights_sha256 == read_header(small_checkpoint).weights_sha256
-    assert 0 < found.float64_error < 1e-5
-    assert found.stamp["torch"]
-    assert len(found.golden) == 2
-
-
-def test_parity_can_be_measured_against_a_record(run, record: Path, onnx_bundle: Path, small_checkpoint: Path):
-    arguments = ("parity", onnx_bundle, "--checkpoint", small_checkpoint, "--reference", record, "--json")
-    code, out, err = run(*arguments)
-    assert code == 0, err
-    report = json.loads(out)
-    assert report["image_count"] == 2
-    assert report["reference_device"].startswith("recorded: PyTorch eager, float32, cpu")
-    assert 0 < report["summary"]["max_probability_error"] < 1e-4
-
-
-def test_a_record_that_differs_fails_the_gate(
-    run, record: Path, onnx_bundle: Path, small_checkpoint: Path, tmp_path: Path
-):
-    from dataclasses import replace
-
-    from s2m_edge.deploy.recording import read_record, write_record
-
-    found = read_record(record)
-    golden = (replace(found.golden[0], logits=found.golden[0].logits + 0.5), *found.golden[1:])
-    write_record(tmp_path / "moved.safetensors", replace(found, golden=golden))
-    arguments = ("--checkpoint", small_checkpoint, "--reference", tmp_path / "moved.safetensors")
-    assert_one_line_error(*run("parity", onnx_bundle, *arguments), found.golden[0].name, expected=1)
-
-
-def test_a_record_of_another_checkpoint_or_none_is_refused(
-    run, record: Path, onnx_bundle: Path, small_checkpoint: Path, tmp_path: Path
-):
-    from dataclasses import replace
-
-    from s2m_edge.deploy.recording import read_record, write_record
-
-    write_record(tmp_path / "other.safetensors", replace(read_record(record), weights_sha256="0" * 64))
-    asked = ("parity", onnx_bundle, "--checkpoint", small_checkpoint, "--reference")
-    assert_one_line_error(*run(*asked, tmp_path / "other.safetensors"), "another checkpoint")
-    assert_one_line_error(*run(*asked, tmp_path / "none.safetensors"), "s2m-edge reference record")
-    assert_one_line_error(*run(*asked, onnx_bundle / "golden.safetensors"), "is no recorded reference")
-    assert_one_line_error(*run(*asked, record, "--images", tmp_path), "--reference brings its own images")
-
-
-def test_a_gpu_record_is_never_claimed_without_a_gpu(run, small_checkpoint: Path, tmp_path: Path):
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("a CUDA device is here, so the refusal cannot be seen")
-    asked = ("reference", "record", "--checkpoint", small_checkpoint, "--out", tmp_path / "x.safetensors")
-    assert_one_line_error(*run(*asked, "--device", "cuda"), "no CUDA device", "--device cpu")
-    assert_one_line_error(*run(*asked, "--device", "tpu"), "there is no device 'tpu'")
-    assert not (tmp_path / "x.safetensors").exists()

@@ -69,7 +69,7 @@ def place(small_checkpoint: Path, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def reader(place: Path, monkeypatch) -> None:
+def reader(place: Path, monkeypatch, run: Run) -> None:
     """Someone in that folder, whose bundled checkpoints are small ones."""
     for name, path in list(checkpoint.BUNDLED_CHECKPOINTS.items()):
         monkeypatch.setitem(checkpoint.BUNDLED_CHECKPOINTS, name, place / "bundled" / path.name)
@@ -80,6 +80,8 @@ def reader(place: Path, monkeypatch) -> None:
             s2m_edge.export("polyp", target=target, images="my/images/", limit=1)
     if not (place / "before").exists():
         shutil.copytree(place / "exports", place / "before")
+        assert run("reference", "record", "--images", "my/images", "--out", "before")[0] == 0
+        shutil.copytree(place / "before", place / "references", ignore=shutil.ignore_patterns("s2mnet-*"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -91,7 +93,8 @@ def test_python_of_a_page_runs(script: list[str]):
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_for_the_shell_runs(line: str, run: Run, place: Path):
-    words = shlex.split(line)
+    recorded = next((place / "before").glob("*.safetensors")).stem
+    words = shlex.split(line.replace("HASH", recorded))
     assert words.pop(0) == "s2m-edge", "say in NOT_RUN why it is not run, or how to"
     if words[:2] == ["spec", "new"]:
         Path(words[2]).unlink(missing_ok=True)

@@ -65,7 +65,6 @@ WORDS = {
     "guard": ["guard", "absent", "--checkpoint", "polyp", "--out"],
     "gate": ["gate", "polyp", "--data", "absent", "--out"],
     "parity": ["parity", "absent", "--out"],
-    "reference": ["reference", "record", "--out"],
     "sensitivity": ["sensitivity", "polyp", "--data", "absent", "--out"],
     "quantize": ["quantize", "polyp", "--data", "absent", "--out"],
     "benchmark --json": ["benchmark", "--json"],

@@ -8,29 +8,27 @@ from typing import Any
 from s2m_edge.errors import S2MEdgeError, in_one_line
 from s2m_edge.opened_network import OpenedNetwork, checkpoint_of, open_checkpoint
 
-LARGEST = 16_000_000
-
 
 def record_once(opened: OpenedNetwork, folder: Path, device: str, pictures: int) -> Path:
-    """The record of a network's reference in `folder`, made where it is not there yet.
+    """A network's reference in `folder` by this device and these versions, recorded where there is none yet.
 
     Raises:
-        S2MEdgeError: it cannot be recorded or written.
+        S2MEdgeError: it cannot be recorded or written, or a file of the folder is damaged.
     """
-    from s2m_edge.deploy.recording import record_reference, write_record
+    from s2m_edge.deploy.recording import fitted_pictures, record_reference, stamp_of
+    from s2m_edge.deploy.reference_store import keep_record, stored_records
     from s2m_edge.samples import images_or_samples
 
-    name = f"{Path(opened.spec.file).stem}-{opened.spec.weights_sha256[:8]}-{opened.spec.preprocessing.height}"
-    path = folder / f"{name}-{device}.reference.safetensors"
-    if not path.is_file():
-        images = images_or_samples(None, opened.domain)[:pictures]
-        write_record(path, record_reference(opened.network, opened.spec, images, device))
-    return path
+    images = images_or_samples(None, opened.domain)[:pictures]
+    stamp = stamp_of(opened.network, opened.spec, fitted_pictures(opened.spec, images), device)
+    known = (path for path, record in stored_records(folder) if record.stamp == stamp)
+    found = next(known, None)
+    return found or keep_record(folder, record_reference(opened.network, opened.spec, images, device))
 
 
 def record_references(folder: Path, device: str, pictures: int, names: tuple[str, ...]) -> dict[str, Any]:
     """Records of bundled networks: file, pictures, largest probability difference from float64 on the CPU."""
-    from s2m_edge.deploy.recording import read_record
+    from s2m_edge.deploy.reference_store import read_record
 
     values: dict[str, Any] = {}
     for name in names:
@@ -73,7 +71,7 @@ def measure_bundles(bundles: Path, folder: Path, device: str, pictures: int) -> 
 
 def _parity(bundle: Path, folder: Path, device: str, pictures: int) -> dict[str, Any]:
     from s2m_edge.deploy.bundle import open_bundle
-    from s2m_edge.deploy.recording import read_record
+    from s2m_edge.deploy.reference_store import read_record
     from s2m_edge.targets.measure.parity.measure import measure_parity
     from s2m_edge.targets.opening import target_of
 

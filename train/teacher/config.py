@@ -31,7 +31,8 @@ class TeacherConfig:
         if self.encoder not in get_args(Encoder):
             raise ConfigurationError(f"there is no encoder {self.encoder!r}", f"Choose {', '.join(get_args(Encoder))}.")
         counts = (self.size, self.classes, *self.decoder_channels)
-        if len(self.decoder_channels) != 4 or not all(isinstance(count, int) and count > 0 for count in counts):
+        whole = all(isinstance(count, int) and not isinstance(count, bool) and count > 0 for count in counts)
+        if len(self.decoder_channels) != 4 or not whole:
             raise ConfigurationError(
                 f"a teacher's size, classes and decoder_channels are {list(counts)}",
                 "They are whole numbers; decoder_channels are four.",

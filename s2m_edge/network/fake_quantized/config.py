@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +9,9 @@ from s2m_edge.errors import ConfigurationError
 
 LOWEST, HIGHEST = -128, 127
 """The range of int8 activations."""
+
+LOWEST_FLOOR = 100.0
+"""How far down `elu_floor` may lie: exp(-100) is 0 in float32, and beyond nothing is told apart."""
 
 STAGES = 5
 DECODERS = 4
@@ -64,12 +66,13 @@ class QuantizationConfig:
     float_blocks: tuple[str, ...] = default_float_blocks()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.weight_limit, int) or not 1 <= self.weight_limit <= HIGHEST:
+        whole = isinstance(self.weight_limit, int) and not isinstance(self.weight_limit, bool)
+        if not whole or not 1 <= self.weight_limit <= HIGHEST:
             raise ConfigurationError(
                 f"weight_limit is {self.weight_limit}", f"It must be a whole number in 1..{HIGHEST}."
             )
-        if not -math.inf < self.elu_floor < 0:
-            raise ConfigurationError(f"elu_floor is {self.elu_floor}", "It must be negative.")
+        if not -LOWEST_FLOOR <= self.elu_floor < 0:
+            raise ConfigurationError(f"elu_floor is {self.elu_floor}", f"It must lie in [-{LOWEST_FLOOR:g}, 0).")
         unknown = sorted(set(self.float_blocks) - set(block_names()))
         if unknown:
             raise ConfigurationError(f"there is no block {unknown[0]!r}", f"Blocks are {', '.join(block_names())}.")
@@ -88,8 +91,11 @@ class QuantizationConfig:
         Raises:
             ConfigurationError: a field is unknown or out of range.
         """
+        blocks = values.get("float_blocks", [])
         try:
-            return cls(**{**values, "float_blocks": tuple(values.get("float_blocks", ()))})
+            if not isinstance(blocks, list | tuple):
+                raise TypeError("float_blocks is no list")
+            return cls(**{**values, "float_blocks": tuple(blocks)})
         except TypeError as error:
             raise ConfigurationError(
                 f"the quantization does not fit this version ({error})",

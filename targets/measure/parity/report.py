@@ -18,6 +18,14 @@ from s2m_edge.targets.measure.parity.gates import GATES, run_breaches
 PARITY_FILE = "parity.json"
 
 
+def _number(value: Any) -> float:
+    """A figure of a file, where what is not finite is a text; a whole number may be longer than a float holds."""
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
+
+
 @dataclass(frozen=True)
 class ParityReport:
     """Everything measured between one artifact and the reference.
@@ -57,11 +65,14 @@ class ParityReport:
             raise ValueError("a precision or a verdict that is none")
         figures = [entry.name for entry in fields(ImageParity) if entry.name != "name"]
         images = tuple(
-            ImageParity(name=str(image["name"]), **{figure: float(image[figure]) for figure in figures})
+            ImageParity(name=str(image["name"]), **{figure: _number(image[figure]) for figure in figures})
             for image in values["images"]
         )
         if not images:
             raise ValueError("no image")
+        given = values["images_given"]
+        if not isinstance(given, int) or isinstance(given, bool):
+            raise TypeError("images_given is no count")
         return cls(
             *(str(values[name]) for name in ("target", "precision", "spectral")),
             verdict=values["verdict"],
@@ -71,7 +82,7 @@ class ParityReport:
             tools={str(name): str(version) for name, version in values["tools"].items()},
             hashes={str(name): str(digest) for name, digest in values["hashes"].items()},
             observations=dict(values["observations"]),
-            images_given=int(values["images_given"]),
+            images_given=given,
             remark=str(values["remark"]),
         )
 

@@ -105,3 +105,13 @@ def test_parquet_gives_what_csv_gives(tmp_path: Path):
     table(tmp_path, "path\na.png\n", "fake.parquet")
     with pytest.raises(ConfigurationError, match="cannot be read as Parquet"):
         read_manifest(tmp_path / "fake.parquet")
+
+
+@pytest.mark.parametrize("written", [".", "/", "..", "a/..", "./"])
+def test_a_path_that_ends_in_no_name_needs_one(tmp_path: Path, written: str):
+    table = tmp_path / "studies.csv"
+    table.write_text(f"path,name\n{written},\n")
+    with pytest.raises(ConfigurationError, match=r"line 2: the path '.*' gives no name\. Give the row one"):
+        read_manifest(table)
+    table.write_text(f"path,name\n{written},mine\n")
+    assert [item.name for item in read_manifest(table).items] == ["mine"]

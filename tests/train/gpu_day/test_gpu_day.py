@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from s2m_edge.checkpoint import read_header
-from s2m_edge.deploy.recording import read_record
+from s2m_edge.deploy.reference_store import read_record
+from s2m_edge.opened_network import open_checkpoint
 from s2m_edge.train.gpu_day import measure, training
 from s2m_edge.train.gpu_day.__main__ import main
 from s2m_edge.train.gpu_day.day import TITLES, run_day
 from s2m_edge.train.gpu_day.ledger import Ledger
 from s2m_edge.train.gpu_day.parts import unpack
 from s2m_edge.train.gpu_day.plan import REHEARSAL
+from s2m_edge.train.gpu_day.references import record_once
 from s2m_edge.train.recipe import Phase, Recipe
 from s2m_edge.train.run import Run
 from s2m_edge.train.teacher.file import is_teacher
@@ -67,6 +69,16 @@ def test_the_reference_is_a_record_that_parity_reads(rehearsed):
     out = rehearsed[1]
     record = read_record(out / "references" / values(out, "reference")["polyp"]["file"])
     assert record.float64_error == values(out, "reference")["polyp"]["difference from float64"]
+
+
+def test_a_reference_that_is_there_is_not_recorded_again(small_checkpoint: Path, tmp_path: Path, monkeypatch):
+    opened = open_checkpoint(small_checkpoint)
+    first = record_once(opened, tmp_path, "cpu", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr("s2m_edge.deploy.recording.record_reference", lambda *_: pytest.fail("there already"))
+        assert record_once(opened, tmp_path, "cpu", 1) == first
+    assert record_once(opened, tmp_path, "cpu", 2) != first  # of other pictures
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_measurements_agree_with_themselves(rehearsed):

@@ -184,3 +184,18 @@ def test_the_report_is_json_even_with_figures_that_are_not_numbers(tmp_path):
     read = json.loads((tmp_path / "parity.json").read_text(), parse_constant=lambda text: pytest.fail(text))
     assert read["summary"]["max_probability_error"] == "nan"
     assert read["notice"].startswith("Research use only")
+
+
+@pytest.mark.parametrize("count", [float("inf"), float("nan"), 2.0, "2", True, None])
+def test_a_report_whose_count_of_pictures_is_none_is_no_report(count: object):
+    values = report(GOOD).to_dict()
+    assert ParityReport.from_dict(values).images
+    with pytest.raises(TypeError, match="images_given"):
+        ParityReport.from_dict(values | {"images_given": count})
+
+
+def test_a_figure_longer_than_a_float_holds_is_none():
+    values = report(GOOD).to_dict()
+    values["images"][0]["mask_dice"] = 10**400
+    with pytest.raises(ValueError, match="too large"):
+        ParityReport.from_dict(values)
