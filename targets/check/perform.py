@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2m_edge import interrupts
-from s2m_edge.charts import require_drawable
 from s2m_edge.deploy.bundle import Bundle, open_bundle
 from s2m_edge.deploy.golden import Reference
 from s2m_edge.deploy.precision import DEFAULT_PRECISION, PRECISION_ROWS, Precision
@@ -95,7 +94,6 @@ def run_check(
             f"{config.path} names no target that has packages for this machine",
             "Name one in it, or run the check on another machine.",
         )
-    require_drawable(Path(PAGE_FILE).with_suffix(".svg"))
     for entry in here:
         require_exportable([entry.target], entry.precision, None)
     samples = _samples(config)
