@@ -29,6 +29,11 @@ def require_drawable(path: Path) -> None:
     """
     if path.suffix.lower() not in CHART_SUFFIXES:
         raise ConfigurationError(f"{path} is no chart's name", f"End it with {' or '.join(CHART_SUFFIXES)}.")
+    require_plots()
+
+
+def require_plots() -> None:
+    """Raise MissingBackendError unless matplotlib is installed."""
     if importlib.util.find_spec("matplotlib") is None:
         raise MissingBackendError("matplotlib is not installed", install_command("benchmark"))
 

@@ -98,10 +98,12 @@ class Location:
         first = self.first
         if first is None:
             return "No block leaves its tolerance."
-        if first.block == ANSWER:
+        if first.block != ANSWER:
+            found = f"{first.block} is the first block that leaves its tolerance"
+        elif any(entry.judgement == KEEPS for entry in self.blocks):
             found = "No block before it, but the answer leaves its tolerance"
         else:
-            found = f"{first.block} is the first block that leaves its tolerance"
+            found = "The answer leaves its tolerance, and no block could be looked at"
         if first.relative is not None and math.isfinite(first.relative):
             found += f": {first.relative:.2g} of its range, allowed {first.tolerance:g}"
         else:
