@@ -239,6 +239,7 @@ TARGETS: tuple[Target, ...] = (
         extra="coreai",
         exporter="s2m_edge.targets.coreai.export:CoreAIExporter",
         runner="s2m_edge.targets.coreai.run:CoreAIRunner",
+        hidden="Core AI's runtime gives a function's results alone",
         runs_on="iOS 27, iPadOS 27, macOS 27 and later",
         parity_here="executed by Apple's runtime: on macOS 27 the system's, elsewhere the interpreter of coreai-core",
         next_commands=(

@@ -56,8 +56,8 @@ def parity(
 ) -> None:
     """Compare a bundle's artifact with the PyTorch reference on real images. Exits with 1 if a gate fails."""
     from s2m_edge import console
-    from s2m_edge.deploy.bundle import open_bundle
     from s2m_edge.charts import require_plots
+    from s2m_edge.deploy.bundle import open_bundle
     from s2m_edge.errors import ConfigurationError, ContractError
     from s2m_edge.files import write_json
     from s2m_edge.outputs import require_own_file
@@ -133,9 +133,7 @@ def _locate(
     from s2m_edge.targets.measure.locate.write import facts, location_html, location_table, operator_rows
 
     with console.progress_bar(f"locating in {bundle.contract.target}") as update:
-        found = locate(
-            bundle, source.network, source.spec, images, limit=limit, threads=threads, notify=update
-        )
+        found = locate(bundle, source.network, source.spec, images, limit=limit, threads=threads, notify=update)
     if as_json:
         console.print_json(found.to_dict())
     else:

@@ -56,6 +56,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "s2m_edge.targets.half_storage",
         "s2m_edge.targets.deployed",
         "s2m_edge.targets.rewrites",
+        "s2m_edge.targets.look",
     ),
     ("s2m_edge.targets",),  # the adapters, one folder each
     ("s2m_edge.targets.opening",),

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from s2m_edge.notice import NOTICE
-from s2m_edge.targets.measure.locate.report import KEEPS, LARGEST_HALF, LEAVES, NOT_HELD, NOT_LOOKED_AT, BlockError, Judgement, Location
+from s2m_edge.targets.measure.locate.report import (
+    KEEPS,
+    LARGEST_HALF,
+    LEAVES,
+    NOT_HELD,
+    NOT_LOOKED_AT,
+    BlockError,
+    Judgement,
+    Location,
+)
 from s2m_edge.targets.measure.page.environment import page_environment
 from s2m_edge.texts import printable
 

@@ -73,7 +73,9 @@ def blocks_plot(blocks: Sequence[tuple[str, float | None, bool]], tolerance: flo
     figure = Figure(figsize=(7, 0.9 + 0.2 * len(blocks)), layout="constrained")
     axes = figure.subplots()
     axes.plot([tolerance, tolerance], [-0.6, len(blocks) - 0.4], color=GREY, linewidth=1.5, linestyle="--")
-    axes.annotate(f" allowed {tolerance:g}", (tolerance, -0.6), color=INK, fontsize=8, va="bottom", annotation_clip=False)
+    axes.annotate(
+        f" allowed {tolerance:g}", (tolerance, -0.6), color=INK, fontsize=8, va="bottom", annotation_clip=False
+    )
     for place, (_, share, leaves) in enumerate(blocks):
         if share is not None:
             shown = min(max(share, lowest), top) if np.isfinite(share) else top
