@@ -50,13 +50,16 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("s2m_edge.checkpoint", "s2m_edge.opened_network"),
     ("s2m_edge.train",),
     ("s2m_edge.quantize",),
-    ("s2m_edge.targets.registry", "s2m_edge.targets.base"),  # the table, and what its rows name
+    (
+        "s2m_edge.targets.registry",
+        "s2m_edge.targets.base",
+        "s2m_edge.targets.look",
+    ),  # the table, and what its rows name
     (
         "s2m_edge.targets.quiet",
         "s2m_edge.targets.half_storage",
         "s2m_edge.targets.deployed",
         "s2m_edge.targets.rewrites",
-        "s2m_edge.targets.look",
     ),
     ("s2m_edge.targets",),  # the adapters, one folder each
     ("s2m_edge.targets.opening",),

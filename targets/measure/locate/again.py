@@ -68,6 +68,6 @@ class Again:
             return None
 
     def at(self, border: Border, fitted: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """What the network cut at a border gives, lowered and run; with the batch. None where it fails on the picture."""
+        """What the network cut at a border gives, lowered and run, with the batch; None where it fails on it."""
         found = self.run(self.lower(CutNetwork(self.network, border)), fitted)
         return None if found is None else found[None]

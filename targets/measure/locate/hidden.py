@@ -1,4 +1,4 @@
-"""Looking at an artifact that shows nothing but its answer: the network lowered again, cut at the borders of its blocks.
+"""Looking at an artifact that shows nothing but its answer: the network lowered again, cut at its blocks' borders.
 
 Where the answer is right, nothing is cut. Else the first border that is wrong is sought by halves: a lowering for each
 half, and a network of thirty blocks takes five.
@@ -15,8 +15,8 @@ from s2m_edge.targets.measure.locate.visible import Seen
 
 METHOD = "the same network lowered again, cut at block borders, because {why}"
 THIS_FILE_ALONE = (
-    "Lowered again, the same network keeps its tolerance: what is wrong is in this file alone, or in the tools that made "
-    "it. Export it again."
+    "Lowered again, the same network keeps its tolerance: what is wrong is in this file alone, or in the tools that "
+    "made it. Export it again."
 )
 STRANGE = Deviation(math.inf, math.inf, 1.0)
 """Where an artifact fails on the picture."""

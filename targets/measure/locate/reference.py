@@ -113,7 +113,9 @@ def compute_reference(network: nn.Module, preprocessing: Preprocessing, fitted: 
     rounded: list[tuple[Tensor, Levels]] = []  # what the latest quantizer gave
 
     def note_border(border: Border, given: Tensor) -> None:
-        levels.update({border: ends for tensor, ends in rounded if tensor is given})
+        for tensor, ends in rounded:
+            if tensor is given:
+                levels[border] = ends
 
     with ExitStack() as hooks:
         for _, quantizer in activation_quantizers(network):

@@ -1,11 +1,11 @@
 """Looking at an artifact whose results can be read: the blocks by likeness, what is unlike by lowering again.
 
 1. Every result is compared with every block's (`match`). A block with a result within its tolerance is right.
-2. Of the others, one on which a right block depends is right too: the artifact holds it only as a part of what follows.
-3. For what is left the network is lowered again. Where that has the same operators, its results tell which result of the
-   artifact is which block's, and a block that is right there and wrong here is the artifact's own fault. Where a block
-   is unlike there too, it is lowered by itself, cut at its border: wrong again, and the lowering is at fault; right, and
-   the artifact does not hold it by itself.
+2. Of the others, one on which a right block depends is right too: the artifact holds it only as a part of others.
+3. For what is left the network is lowered again. Where that has the same operators, its results tell which result of
+   the artifact is which block's, and a block that is right there and wrong here is the artifact's own fault. Where a
+   block is unlike there too, it is lowered by itself, cut at its border: wrong again, and the lowering is at fault;
+   right, and the artifact does not hold it by itself.
 """
 
 from __future__ import annotations

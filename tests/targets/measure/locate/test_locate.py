@@ -29,6 +29,7 @@ from s2m_edge.targets.registry import find_target
 
 PICTURES = sample_images("polyp")[:2]
 Lower = Callable[..., Bundle]
+Tiny = tuple[TinyNetwork, NetworkSpec]
 BLOCKS = ["stem", "down", "spectral", "deep", "joined", "head", ANSWER]
 KINDS = {
     "onnx": ("Conv", "Conv", "Mul", "LayerNormalization", "Concat"),
@@ -39,12 +40,12 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def tiny() -> tuple[TinyNetwork, NetworkSpec]:
+def tiny() -> Tiny:
     return tiny_network()
 
 
 @pytest.fixture(scope="module")
-def sound(tiny, lower: Lower) -> Callable[[str], Bundle]:
+def sound(tiny: Tiny, lower: Lower) -> Callable[[str], Bundle]:
     """The sound network's artifact for a target, float32, lowered once."""
     made: dict[str, Bundle] = {}
 
@@ -70,7 +71,7 @@ def judgements(found: Location) -> list[str]:
 
 
 @pytest.mark.parametrize("target", ["onnx", "openvino", "coreml", "litert"])
-def test_a_sound_artifact_has_every_block_within_its_tolerance(target: str, tiny, sound):
+def test_a_sound_artifact_has_every_block_within_its_tolerance(target: str, tiny: Tiny, sound):
     found = locate(sound(target), *tiny, PICTURES)
     assert found.first is None
     assert [entry.block for entry in found.blocks] == BLOCKS
@@ -83,7 +84,7 @@ def test_a_sound_artifact_has_every_block_within_its_tolerance(target: str, tiny
 @pytest.mark.parametrize("target", KINDS)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_an_artifact_is_found_at_its_block_and_operator(
-    fault: str, target: str, tiny, lowered_once, lower: Lower
+    fault: str, target: str, tiny: Tiny, lowered_once, lower: Lower
 ):
     lowered_once(target)
     network, spec = tiny
@@ -102,7 +103,7 @@ def test_a_fault_in_an_artifact_is_found_at_its_block_and_operator(
         found.require_kept()
 
 
-def test_faults_planted_in_a_litert_file_are_found(tiny, lowered_once, tmp_path: Path):
+def test_faults_planted_in_a_litert_file_are_found(tiny: Tiny, lowered_once, tmp_path: Path):
     from s2m_edge.targets.litert.model_file import ModelFile
 
     bundle = lowered_once("litert")
@@ -148,7 +149,7 @@ def with_faulty_exporter(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
 
 @pytest.mark.parametrize("fault", ["a filter has its axes swapped", "a norm has another epsilon"])
 def test_a_fault_of_the_exporter_is_found_by_lowering_the_block_alone(
-    fault: str, tiny, lower: Lower, monkeypatch: pytest.MonkeyPatch
+    fault: str, tiny: Tiny, lower: Lower, monkeypatch: pytest.MonkeyPatch
 ):
     with_faulty_exporter(monkeypatch, fault)
     found = locate(lower("openvino", *tiny), *tiny, PICTURES[:1])
@@ -171,7 +172,7 @@ def hidden_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_where_results_cannot_be_read_prefixes_are_lowered_again(
-    fault: str, tiny, lower: Lower, hidden_openvino, monkeypatch: pytest.MonkeyPatch
+    fault: str, tiny: Tiny, lower: Lower, hidden_openvino, monkeypatch: pytest.MonkeyPatch
 ):
     cuts: list[str] = []
     at = Again.at
@@ -187,7 +188,7 @@ def test_where_results_cannot_be_read_prefixes_are_lowered_again(
     assert found.method == "the same network lowered again, cut at block borders, because it is hidden"
 
 
-def test_a_hidden_artifact_that_is_sound_or_alone_wrong_is_said_to_be(tiny, sound, lower: Lower, hidden_openvino):
+def test_a_hidden_artifact_that_is_sound_or_alone_wrong_is_said_to_be(tiny: Tiny, sound, lower: Lower, hidden_openvino):
     network, spec = tiny
     found = locate(sound("openvino"), network, spec, PICTURES[:1])
     assert found.first is None
@@ -200,7 +201,7 @@ def test_a_hidden_artifact_that_is_sound_or_alone_wrong_is_said_to_be(tiny, soun
 
 
 @pytest.mark.slow
-def test_executorch_is_located_by_cutting(tiny, lower: Lower, monkeypatch: pytest.MonkeyPatch):
+def test_executorch_is_located_by_cutting(tiny: Tiny, lower: Lower, monkeypatch: pytest.MonkeyPatch):
     if find_target("executorch").version() is None:
         pytest.skip("executorch is not installed")
     with_faulty_exporter(monkeypatch, "a norm has another epsilon")
@@ -222,7 +223,7 @@ def overflowing(network: TinyNetwork) -> TinyNetwork:
     return changed
 
 
-def test_a_layer_that_overflows_in_half_precision_is_found(tiny, lower: Lower):
+def test_a_layer_that_overflows_in_half_precision_is_found(tiny: Tiny, lower: Lower):
     pytest.importorskip("coremltools")
     network, spec = tiny
     large = overflowing(network)
@@ -235,7 +236,7 @@ def test_a_layer_that_overflows_in_half_precision_is_found(tiny, lower: Lower):
     json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_float16_shows_how_near_each_block_comes_to_overflow(tiny, lower: Lower):
+def test_float16_shows_how_near_each_block_comes_to_overflow(tiny: Tiny, lower: Lower):
     pytest.importorskip("coremltools")
     network, spec = tiny
     found = locate(lower("coreml", network, spec, "float16"), network, spec, PICTURES)
