@@ -11,7 +11,7 @@ from s2m_edge.targets.measure.locate.blocks import Border, tensors_of
 
 class CutNetwork(nn.Module):
     """Gives what a block gives. It still calls the whole network: rewrites of exporters have to meet every module, and
-    what nothing follows from is left out of the graph that they trace.
+    what the answer does not follow from is left out by the backends.
 
     Args:
         network: is not changed.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from s2m_edge.errors import CapabilityError, LoweringError
 from s2m_edge.targets.measure.locate.again import Again
 from s2m_edge.targets.measure.locate.deviation import Deviation, deviation, tolerance
 from s2m_edge.targets.measure.locate.reference import Reference
@@ -29,7 +30,7 @@ def cut_and_look(reference: Reference, again: Again, precision: str, answer: Dev
         answer: the deviation of the artifact's own answer.
 
     Raises:
-        LoweringError, CapabilityError: a part of the network cannot be lowered.
+        LoweringError, CapabilityError: the network cannot be lowered.
     """
     limit, seen = tolerance(precision), Seen()
     if answer.relative(precision) <= limit:
@@ -44,7 +45,12 @@ def cut_and_look(reference: Reference, again: Again, precision: str, answer: Dev
     while wrong - right > 1:
         middle = (right + wrong) // 2
         border = borders[middle]
-        value = again.at(border, reference.fitted)
+        try:
+            value = again.at(border, reference.fitted)
+        except (LoweringError, CapabilityError):  # what ends here is nothing that this target lowers
+            borders.pop(middle)
+            wrong -= 1
+            continue
         seen.deviations[border] = STRANGE if value is None else deviation(reference.values[border], value)
         if seen.deviations[border].relative(precision) <= limit:
             right = middle

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
+from s2m_edge.imaging.preprocess import normalise
 from s2m_edge.targets.look import Look
 from s2m_edge.targets.measure.locate.blocks import Border
 from s2m_edge.targets.measure.locate.deviation import Values, deviation, may_be, tolerance
@@ -34,6 +37,10 @@ def first_operator(
             return found
     ways = set(range(len(look.results))) if end is None else origins_of(look, [end])
     candidates = [reference.answer] if first is None else reference.operator_results(first.path)
+    # What a block takes, in all its forms, is none of its own results.
+    candidates += [reference.values[border] for border in seen.places if border not in seen.faulty]
+    candidates.append(normalise(reference.fitted, reference.preprocessing))
+    candidates.append(reference.fitted.transpose(2, 0, 1)[None].astype(np.float32))
     return _first_foreign(look, reference, candidates, sorted(ways - known), precision)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -26,6 +27,7 @@ from s2m_edge.targets.measure.locate.again import Again
 from s2m_edge.targets.measure.locate.report import ANSWER, KEEPS, LEAVES, NOT_HELD, NOT_LOOKED_AT
 from s2m_edge.targets.measure.locate.visible import OTHER_GRAPH
 from s2m_edge.targets.registry import find_target
+from support import assert_one_line_error, reseal
 
 PICTURES = sample_images("polyp")[:2]
 Lower = Callable[..., Bundle]
@@ -262,3 +264,35 @@ def test_sound_bundles_of_every_precision_have_no_fault(
         shares = [entry.saturated for entry in found.blocks if entry.saturated is not None]
         assert shares
         assert all(0 <= share < 0.5 for share in shares)
+
+
+def test_the_command_prints_the_table_and_writes_the_page(run, exported, small_checkpoint: Path, tmp_path: Path):
+    folder = exported(find_target("openvino"), "float32", "matmul").folder
+    page = tmp_path / "located.html"
+    words = ("parity", folder, "--checkpoint", small_checkpoint, "--locate", "--limit", 1)
+    code, out, err = run(*words, "--out", page)
+    assert code == 0, err
+    assert "No block leaves its tolerance." in out
+    assert "encoder.0.receptive" in out
+    assert "No block leaves its tolerance." in page.read_text()
+    code, out, err = run("parity", folder, "--checkpoint", small_checkpoint, "--out", page)
+    assert_one_line_error(code, out, err, "is a page's name", "--locate")
+    code, out, err = run(*words, "--reference", page)
+    assert_one_line_error(code, out, err, "--locate looks at a network's blocks")
+
+
+def test_the_command_fails_where_a_block_leaves(run, exported, small_checkpoint: Path, tmp_path: Path):
+    """A constant of the weights' file is changed, and the file's hash with it."""
+    folder = Path(shutil.copytree(exported(find_target("openvino"), "float32", "matmul").folder, tmp_path / "bundle"))
+    weights = folder / "s2mnet.bin"
+    values = np.fromfile(weights, np.float32)
+    large = np.flatnonzero((np.abs(values) > 0.05) & (np.abs(values) < 1))
+    values[large[: len(large) // 2]] *= np.float32(1.01)
+    values.tofile(weights)
+    reseal(folder)
+    code, out, err = run("parity", folder, "--checkpoint", small_checkpoint, "--locate", "--limit", 1, "--json")
+    assert code == 1, err
+    values = json.loads(out)
+    assert values["first_block"] in ("stem", "encoder.0.down")
+    assert values["first_operator"] is not None
+    assert "error: openvino float32: " in err
