@@ -11,7 +11,7 @@ import math
 from s2m_edge.errors import CapabilityError, LoweringError
 from s2m_edge.targets.measure.locate.again import Again
 from s2m_edge.targets.measure.locate.deviation import Deviation, deviation, tolerance
-from s2m_edge.targets.measure.locate.reference import Reference
+from s2m_edge.targets.measure.locate.expected import Reference
 from s2m_edge.targets.measure.locate.visible import Seen
 
 METHOD = "the same network lowered again, cut at block borders, because {why}"

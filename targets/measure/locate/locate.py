@@ -24,9 +24,9 @@ from s2m_edge.targets.look import Look
 from s2m_edge.targets.measure.locate.again import Again
 from s2m_edge.targets.measure.locate.blocks import Border
 from s2m_edge.targets.measure.locate.deviation import Deviation, deviation, tolerance
+from s2m_edge.targets.measure.locate.expected import Reference, compute_reference
 from s2m_edge.targets.measure.locate.hidden import METHOD, STRANGE, cut_and_look
 from s2m_edge.targets.measure.locate.operators import first_operator
-from s2m_edge.targets.measure.locate.reference import Reference, compute_reference
 from s2m_edge.targets.measure.locate.report import (
     ANSWER,
     KEEPS,

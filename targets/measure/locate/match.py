@@ -15,7 +15,7 @@ import numpy as np
 from s2m_edge.targets.look import Look
 from s2m_edge.targets.measure.locate.blocks import Border
 from s2m_edge.targets.measure.locate.deviation import Deviation, Values, deviation, may_be, tolerance
-from s2m_edge.targets.measure.locate.reference import Reference
+from s2m_edge.targets.measure.locate.expected import Reference
 
 
 @dataclass(frozen=True)

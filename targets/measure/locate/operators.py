@@ -11,8 +11,8 @@ from s2m_edge.imaging.preprocess import normalise
 from s2m_edge.targets.look import Look
 from s2m_edge.targets.measure.locate.blocks import Border
 from s2m_edge.targets.measure.locate.deviation import Values, deviation, may_be, tolerance
+from s2m_edge.targets.measure.locate.expected import Reference
 from s2m_edge.targets.measure.locate.match import origins_of
-from s2m_edge.targets.measure.locate.reference import Reference
 from s2m_edge.targets.measure.locate.report import OperatorError
 from s2m_edge.targets.measure.locate.visible import Seen
 

@@ -18,8 +18,8 @@ from s2m_edge.targets.look import Look
 from s2m_edge.targets.measure.locate.again import Again
 from s2m_edge.targets.measure.locate.blocks import Border
 from s2m_edge.targets.measure.locate.deviation import Deviation, deviation, tolerance
+from s2m_edge.targets.measure.locate.expected import Reference
 from s2m_edge.targets.measure.locate.match import Scan, alike, compare_at, scan
-from s2m_edge.targets.measure.locate.reference import Reference
 
 OTHER_GRAPH = (
     "Lowered again the network has other operators than this file, which other versions of the tools made or something "

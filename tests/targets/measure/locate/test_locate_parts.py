@@ -16,7 +16,7 @@ from s2m_edge.targets.measure.locate import BlockError, Location, OperatorError
 from s2m_edge.targets.measure.locate.blocks import Border, block_paths, catching, dependents
 from s2m_edge.targets.measure.locate.cut import CutNetwork
 from s2m_edge.targets.measure.locate.deviation import deviation, may_be, span_of, tolerance
-from s2m_edge.targets.measure.locate.reference import Levels
+from s2m_edge.targets.measure.locate.expected import Levels
 from s2m_edge.targets.measure.locate.report import ANSWER, KEEPS, LEAVES
 from s2m_edge.targets.measure.locate.write import location_html, location_table
 from support import lively_network
