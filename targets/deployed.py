@@ -35,4 +35,10 @@ class DeployedNetwork(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         if self.normalises:
             image = image * self.gain + self.offset
-        return probabilities_from_logits(self.network(image))
+        answer = self.network(image)
+        return probabilities_from_logits(answer) if gives_logits(self.network) else answer
+
+
+def gives_logits(network: nn.Module) -> bool:
+    """Whether a network gives logits, as all do but one that says otherwise: a part of one, cut off to be looked at."""
+    return getattr(network, "gives_logits", True)

@@ -16,6 +16,7 @@ from s2m_edge.native import require_buildable
 
 if TYPE_CHECKING:
     from s2m_edge.targets.base import Exporter, Runner
+    from s2m_edge.targets.look import Look
 
 Item = TypeVar("Item")
 
@@ -60,6 +61,8 @@ class Target:
         executed_on: systems that have the runtime, where artifacts can be made on others too; empty: wherever they can.
         next_commands: what a user does with a bundle, "{bundle}" for its folder, each with what it does.
         precision_notes: what whoever chooses a precision has to know, by precision.
+        look: "module:class" of what reads the artifact's intermediate results; empty where nothing can.
+        hidden: why nothing can, where nothing can.
     """
 
     name: str
@@ -80,6 +83,8 @@ class Target:
     machines: tuple[str, ...] = ()
     executed_on: tuple[str, ...] = ()
     precision_notes: Mapping[Precision, str] = field(default_factory=dict, hash=False)  # targets are keys of caches
+    look: str = ""
+    hidden: str = ""
 
     @property
     def default_lowering(self) -> SpectralLowering:
@@ -149,6 +154,10 @@ class Target:
     def runner_class(self) -> type[Runner]:
         return _load(self.runner)
 
+    def look_class(self) -> type[Look] | None:
+        """What reads an artifact's intermediate results; None where nothing can."""
+        return _load(self.look) if self.look else None
+
 
 def _load(path: str):  # noqa: ANN202 - a class named by data
     module, name = path.split(":")
@@ -176,6 +185,7 @@ TARGETS: tuple[Target, ...] = (
         extra="executorch",
         exporter="s2m_edge.targets.executorch.export:ExecuTorchExporter",
         runner="s2m_edge.targets.executorch.run:ExecuTorchRunner",
+        hidden="XNNPACK's delegates keep nothing of what they compute on the way",
         runs_on="Android, iOS, Linux, Arm boards, macOS, Windows",
         parity_here="executed by the pip runtime",
         next_commands=(
@@ -198,6 +208,7 @@ TARGETS: tuple[Target, ...] = (
         extra="coreml",
         exporter="s2m_edge.targets.coreml.export:CoreMLExporter",
         runner="s2m_edge.targets.coreml.run:CoreMLRunner",
+        look="s2m_edge.targets.coreml.look:CoreMLLook",
         runs_on="iOS 17, iPadOS 17, macOS 14 and later",
         parity_here="executed on macOS; elsewhere artifact parity by the reference evaluator",
         next_commands=(
@@ -228,6 +239,7 @@ TARGETS: tuple[Target, ...] = (
         extra="coreai",
         exporter="s2m_edge.targets.coreai.export:CoreAIExporter",
         runner="s2m_edge.targets.coreai.run:CoreAIRunner",
+        hidden="Core AI's runtime gives a function's results alone",
         runs_on="iOS 27, iPadOS 27, macOS 27 and later",
         parity_here="executed by Apple's runtime: on macOS 27 the system's, elsewhere the interpreter of coreai-core",
         next_commands=(
@@ -256,6 +268,7 @@ TARGETS: tuple[Target, ...] = (
         extra="openvino",
         exporter="s2m_edge.targets.openvino.export:OpenVINOExporter",
         runner="s2m_edge.targets.openvino.run:OpenVINORunner",
+        look="s2m_edge.targets.openvino.look:OpenVINOLook",
         runs_on="Intel CPU, GPU and NPU, Arm CPU; Linux, Windows, macOS",
         parity_here="executed on the CPU plugin in float32, bfloat16 where that is the precision",
         next_commands=(
@@ -281,6 +294,7 @@ TARGETS: tuple[Target, ...] = (
         extra="onnx",
         exporter="s2m_edge.targets.onnx.export:ONNXExporter",
         runner="s2m_edge.targets.onnx.run:ONNXRunner",
+        look="s2m_edge.targets.onnx.look:ONNXLook",
         runs_on="Linux, Windows, macOS, Android, iOS, browsers",
         parity_here="executed by ONNX Runtime on the CPU",
         next_commands=(
@@ -304,6 +318,7 @@ TARGETS: tuple[Target, ...] = (
         extra="litert",
         exporter="s2m_edge.targets.litert.export:LiteRTExporter",
         runner="s2m_edge.targets.litert.run:LiteRTRunner",
+        look="s2m_edge.targets.litert.look:LiteRTLook",
         runs_on="Android, iOS, Linux, Arm boards, macOS, Windows",
         parity_here="executed by the pip runtime",
         next_commands=(

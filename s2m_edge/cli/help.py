@@ -34,7 +34,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         (f"{ONNX} SERIES_FOLDER --format dicom-seg,nifti,csv", "whole studies, every slice"),
         (f"{ONNX} ct.nii.gz --slices 10:40", "some slices of a volume, as PNG"),
     ),
-    "parity": ((f"{ONNX} --images my/images/", "the artifact against the network on your images"),),
+    "parity": (
+        (f"{ONNX} --images my/images/", "the artifact against the network on your images"),
+        (f"{ONNX} --locate", "block by block: where it leaves the network first"),
+        (f"{OPENVINO} --locate --limit 1 --out located.html", "the same with a picture along the network"),
+    ),
     "report": (
         (f"{ONNX} --out report.html", "one page for a reviewer: verdict, margins, pictures, spectra"),
         (f"{ONNX} {OPENVINO} --gate gate.json --benchmark benchmark.json", "several bundles, accuracy and time"),

@@ -11,8 +11,12 @@ from s2m_edge.cli.opening import NetworkOption, SpecOption, WeightsOption
 from s2m_edge.cli.options import JsonOption, MaxPixelsOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from s2m_edge.deploy.bundle import Bundle
     from s2m_edge.opened_network import OpenedNetwork
+
+PAGE_SUFFIXES = (".html", ".htm")
 
 
 def parity(
@@ -38,14 +42,22 @@ def parity(
         typer.Option(help="How many images are taken; all by default, few where the runtime is slow.", min=1),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of the edge runtime.", min=1)] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
+    locate: Annotated[
+        bool,
+        typer.Option(
+            "--locate", help="Find the first block, then the first operator, that leaves its tolerance, in place."
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the report to this JSON file; of --locate, a page (.html) too.")
+    ] = None,
     as_json: JsonOption = False,
     max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Compare a bundle's artifact with the PyTorch reference on real images. Exits with 1 if a gate fails."""
     from s2m_edge import console
     from s2m_edge.deploy.bundle import open_bundle
-    from s2m_edge.errors import ContractError
+    from s2m_edge.errors import ConfigurationError, ContractError
     from s2m_edge.files import write_json
     from s2m_edge.outputs import require_own_file
     from s2m_edge.samples import images_or_samples
@@ -53,13 +65,21 @@ def parity(
     from s2m_edge.targets.measure.parity.table import parity_table, print_remarks
     from s2m_edge.targets.opening import target_of
 
+    if locate and reference is not None:
+        raise ConfigurationError("--locate looks at a network's blocks, and --reference has none", "Leave one out.")
     if out is not None:
         require_own_file(out)
+    if out is not None and out.suffix.lower() in PAGE_SUFFIXES:
+        if not locate:
+            raise ConfigurationError(f"{out} is a page's name", "Give --locate, or end it with .json.")
     opened = open_bundle(bundle, proved=False)
     target = target_of(opened)
     target.require_backend()
     values = opened.contract.values
     source = _open_source(opened, checkpoint, network, weights, spec, calibration)
+    if locate:
+        _locate(opened, source, images_or_samples(images, source.domain), limit, threads, out, as_json=as_json)
+        return
     record = None
     if reference is not None:
         from s2m_edge.deploy.reference_store import read_record
@@ -91,6 +111,39 @@ def parity(
     if out is not None:
         write_json(out, report.to_dict())
     report.require_passed()
+
+
+def _locate(
+    bundle: Bundle,
+    source: OpenedNetwork,
+    images: Sequence[Path],
+    limit: int | None,
+    threads: int | None,
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Find where the artifact leaves its reference; print it and write it."""
+    from s2m_edge import console
+    from s2m_edge.files import write_bytes, write_json
+    from s2m_edge.targets.measure.locate import locate
+    from s2m_edge.targets.measure.locate.write import facts, location_html, location_table, operator_rows
+
+    with console.progress_bar(f"locating in {bundle.contract.target}") as update:
+        found = locate(bundle, source.network, source.spec, images, limit=limit, threads=threads, notify=update)
+    if as_json:
+        console.print_json(found.to_dict())
+    else:
+        console.output.print(location_table(found), soft_wrap=False)
+        for name, text in (*facts(found), *operator_rows(found)):
+            console.output.print(f"{name}: {text}", markup=False)
+        for text in (*found.remarks, found.sentence):
+            console.output.print(text, markup=False)
+    if out is not None and out.suffix.lower() in PAGE_SUFFIXES:
+        write_bytes(out, location_html(found, bundle.folder.name).encode())
+    elif out is not None:
+        write_json(out, found.to_dict())
+    found.require_kept()
 
 
 def _open_source(

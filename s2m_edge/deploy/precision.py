@@ -66,6 +66,7 @@ class PrecisionRow:
         quantized: it lowers a fake-quantized network, and nothing else does.
         gate: parity with the network that it was lowered from.
         accuracy: what its artifact may lose against the float network on labelled images.
+        half: whether a device computes in half precision, where values beyond 65504 overflow.
     """
 
     name: Precision
@@ -73,6 +74,7 @@ class PrecisionRow:
     quantized: bool
     gate: Gate
     accuracy: AccuracyGate
+    half: bool = False
 
 
 # 0.001: the outline below moves by a third of a pixel, which nobody sees.
@@ -103,6 +105,7 @@ PRECISION_ROWS: Mapping[str, PrecisionRow] = {
             quantized=False,
             gate=HALF_GATE,
             accuracy=HALF_AGAINST_FLOAT,
+            half=True,
         ),
         # The field's mixed precision. What it loses is what float16 may lose.
         PrecisionRow(
@@ -111,6 +114,7 @@ PRECISION_ROWS: Mapping[str, PrecisionRow] = {
             quantized=False,
             gate=HALF_GATE,
             accuracy=HALF_AGAINST_FLOAT,
+            half=True,
         ),
         PrecisionRow(
             "bfloat16",
@@ -138,6 +142,7 @@ PRECISION_ROWS: Mapping[str, PrecisionRow] = {
             # 0.002: two thirds of a pixel, the Dice of 0.99.
             gate=Gate(probability_error=None, mean_probability_error=0.002, mask_agreement=0.998, mask_dice=0.99),
             accuracy=QUANTIZED_AGAINST_FLOAT,
+            half=True,
         ),
         PrecisionRow(
             "palette6",
@@ -146,6 +151,7 @@ PRECISION_ROWS: Mapping[str, PrecisionRow] = {
             # 0.015: 4.7 pixels. Of such an object Dice allows three; of a larger one, more.
             gate=Gate(probability_error=None, mean_probability_error=0.015, mask_agreement=0.985, mask_dice=0.95),
             accuracy=QUANTIZED_AGAINST_FLOAT,
+            half=True,
         ),
     )
 }

@@ -72,6 +72,13 @@ class S2MNet(nn.Module):
         mixers = ("layer_norm_as_convolutions", "spectral_as_matmul") if self.config.mixer_stages else ()
         return (*blocks, *mixers)
 
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The paths of its blocks, in the order of computation; `s2m_edge.targets.measure.locate` looks at them."""
+        parts = ("down", "receptive", "mixer")
+        encoder = (f"encoder.{stage}.{part}" for stage in range(len(self.encoder)) for part in parts)
+        return ("stem", *encoder, *(f"decoder.{step}" for step in range(len(self.decoder))), "head")
+
     def forward_with_features(self, image: Tensor) -> NetworkOutput:
         """Logits, boundary maps, and what the blocks compute on the way.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from s2m_edge.targets.deployed import gives_logits
+
 
 class DelegableProbabilities(nn.Module):
     """Sigmoid of one class or softmax over several: B x classes x H x W of an image, equal to DeployedNetwork.
@@ -22,6 +24,8 @@ class DelegableProbabilities(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         logits = self.network(image)
+        if not gives_logits(self.network):
+            return logits
         if logits.shape[1] == 1:
             return logits.sigmoid()
         return logits.flatten(2).transpose(1, 2).softmax(dim=-1).transpose(1, 2).reshape(logits.shape)

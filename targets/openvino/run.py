@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -62,13 +64,29 @@ class OpenVINORunner(Runner):
         return choice_for(features_in_use()) if choosing else UNKNOWN
 
     def load(self) -> None:
+        core, model = self.opened()
+        ours = (node for node in model.get_ops() if node.get_type_name() == NODE_TYPE)
+        self.spectral_names = frozenset(node.get_friendly_name() for node in ours)
+        with self._refusals():
+            self.compiled = core.compile_model(model, self.plugin, self.plugin_options())
+        self._idle: deque[Any] = deque()
+        self.precision_used, self.device = self._describe(core)
+        if self.precision == "bfloat16" and self.precision_used != "bf16":
+            self.verdict, self.remark = "converted, not executed", BFLOAT16_REMARK
+
+    def opened(self) -> tuple[Any, Any]:
+        """`openvino.Core` and the artifact's checked `openvino.Model`, as it is about to be compiled.
+
+        Raises:
+            LoweringError: the artifact does not load.
+        """
         network, weights = read_network(self.artifact), self.artifact.with_suffix(".bin")
         choice = self.choice()
         ask_for(network, choice.kernels)
         extension = build_extension() if count_spectral_nodes(network) else None
         ov = import_openvino()
         core = ov.Core()
-        try:
+        with self._refusals():
             if extension is not None:
                 core.add_extension(extension)
             # From memory: the files may be moved or deleted while the runner lives, on Windows too.
@@ -76,17 +94,17 @@ class OpenVINORunner(Runner):
             self._check_interface(model)
             if choice.summed:
                 sum_branches(model)
-            ours = (node for node in model.get_ops() if node.get_type_name() == NODE_TYPE)
-            self.spectral_names = frozenset(node.get_friendly_name() for node in ours)
-            self.compiled = core.compile_model(model, self.plugin, self.plugin_options())
+        return core, model
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """What OpenVINO refuses inside, as one line."""
+        try:
+            yield
         except RuntimeError as error:
             # OpenVINO puts the places in its own sources first and what is wrong last.
             reason = ([line for line in str(error).splitlines() if line.strip()] or ["no reason given"])[-1]
             raise LoweringError(f"{self.artifact} cannot be loaded ({reason})", EXPORT_AGAIN) from error
-        self._idle: deque[Any] = deque()
-        self.precision_used, self.device = self._describe(core)
-        if self.precision == "bfloat16" and self.precision_used != "bf16":
-            self.verdict, self.remark = "converted, not executed", BFLOAT16_REMARK
 
     def _describe(self, core: Any) -> tuple[str, str]:
         """The precision of execution, and plugin, device and that precision for people."""

@@ -50,7 +50,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("s2m_edge.checkpoint", "s2m_edge.opened_network"),
     ("s2m_edge.train",),
     ("s2m_edge.quantize",),
-    ("s2m_edge.targets.registry", "s2m_edge.targets.base"),  # the table, and what its rows name
+    (
+        "s2m_edge.targets.registry",
+        "s2m_edge.targets.base",
+        "s2m_edge.targets.look",
+    ),  # the table, and what its rows name
     (
         "s2m_edge.targets.quiet",
         "s2m_edge.targets.half_storage",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,21 @@ class _Step:
     arguments: tuple[tuple[str, tuple[str, ...]], ...]
     declared: TensorType
     last_uses: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of all values that it takes."""
+        return tuple(name for _, names in self.arguments for name in names)
+
+
+@dataclass(frozen=True)
+class OperationNote:
+    """What an operation of the program is called, does, declares and takes."""
+
+    name: str
+    kind: str
+    declared: TensorType
+    inputs: tuple[str, ...]
 
 
 class Evaluator:
@@ -92,11 +107,21 @@ class Evaluator:
         """Number of operations whose result is float16."""
         return sum(step.declared.dtype == torch.float16 for step in self._steps)
 
-    def run(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    @property
+    def operations(self) -> tuple[OperationNote, ...]:
+        """Every operation in the order of computation, constants left out."""
+        return tuple(
+            OperationNote(step.name, step.label.split()[0], step.declared, step.inputs) for step in self._steps
+        )
+
+    def run(
+        self, picture: NDArray[np.uint8], observe: Callable[[str, Tensor], None] = lambda name, result: None
+    ) -> NDArray[np.float32]:
         """The output for one picture.
 
         Args:
             picture: H x W x channels, uint8, RGB or grey.
+            observe: called with the name and result of each operation, before it is known to be finite.
 
         Returns:
             The output as the program declares it, 1 x classes x H x W, float32.
@@ -108,14 +133,14 @@ class Evaluator:
         self.peak = None
         with torch.inference_mode():
             for step in self._steps:
-                values[step.name] = self._run_step(step, values)
+                values[step.name] = self._run_step(step, values, observe)
                 for name in step.last_uses:
                     values.pop(name, None)
         output = values[self.output_name]
         assert isinstance(output, Tensor)
         return output.float().numpy()
 
-    def _run_step(self, step: _Step, values: dict[str, Value]) -> Tensor:
+    def _run_step(self, step: _Step, values: dict[str, Value], observe: Callable[[str, Tensor], None]) -> Tensor:
         arguments = Arguments({key: self._look_up(names, values) for key, names in step.arguments}, step.label)
         try:
             computed = step.operation.compute(arguments)
@@ -129,6 +154,7 @@ class Evaluator:
                 f"the operation {step.label} gives {found}, and the program declares {step.declared}",
                 "The package contradicts itself; export it again.",
             )
+        observe(step.name, result)
         if result.is_floating_point():
             self._watch(step, computed, result)
         return result
@@ -235,7 +261,7 @@ def _with_last_uses(steps: list[_Step], outputs: set[str]) -> list[_Step]:
     seen = set(outputs)
     finished: list[_Step] = []
     for step in reversed(steps):
-        used = {name for _, names in step.arguments for name in names}
+        used = set(step.inputs)
         last = tuple(sorted(used - seen))
         seen |= used
         finished.append(_Step(step.label, step.name, step.operation, step.arguments, step.declared, last))

@@ -63,6 +63,38 @@ def error_plot(report: ParityReport) -> str:
     return _svg(figure)
 
 
+def blocks_plot(blocks: Sequence[tuple[str, float | None, bool]], tolerance: float) -> str:
+    """The error of every block along a network, as a share of its range, with what it may be; SVG.
+
+    Args:
+        blocks: name, share (None where none was measured; infinite ones are drawn at the top), and whether it leaves
+            its tolerance.
+    """
+    from matplotlib.figure import Figure
+
+    drawn = [share for _, share, _ in blocks if share is not None and np.isfinite(share)]
+    top = max([*drawn, tolerance]) * 3
+    lowest = max(min([share for share in drawn if share > 0], default=tolerance), SMALLEST)
+    figure = Figure(figsize=(7, 0.9 + 0.2 * len(blocks)), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([tolerance, tolerance], [-0.6, len(blocks) - 0.4], color=GREY, linewidth=1.5, linestyle="--")
+    axes.annotate(
+        f" allowed {tolerance:g}", (tolerance, -0.6), color=INK, fontsize=8, va="bottom", annotation_clip=False
+    )
+    for place, (_, share, leaves) in enumerate(blocks):
+        if share is not None:
+            shown = min(max(share, lowest), top) if np.isfinite(share) else top
+            marker, colour = ("X", ORANGE) if leaves else ("o", BLUE)
+            axes.plot([shown], [place], marker, color=colour, markersize=7 if leaves else 5, markeredgewidth=0)
+    axes.set_xscale("log")
+    axes.set_xlim(min(lowest, tolerance) / 3, top * 2)
+    axes.set_yticks(range(len(blocks)), [name for name, _, _ in blocks])
+    axes.set_ylim(len(blocks) - 0.4, -0.6)
+    axes.set_xlabel("error as a share of the block's range; a cross leaves its tolerance")
+    _quiet(axes)
+    return _svg(figure)
+
+
 def spectrum_plot(stages: Sequence[StageSpectrum]) -> str:
     """For every filter the power in front of it, its gain, and the power behind it; PNG as a data address."""
     from matplotlib.figure import Figure

@@ -64,8 +64,7 @@ def measure_parity(
     """
     contract = bundle.contract
     preprocessing = contract.preprocessing
-    if [spec.preprocessing, [1, *spec.output_shape]] != [preprocessing, contract.values["output"]["shape"]]:
-        raise ContractError(f"the checkpoint is not of the network in {bundle.folder}", "Give the one it came from.")
+    require_same_network(bundle, spec)
     given: Sequence[Any] = images if record is None else record.golden
     if not given:
         raise ParityError(f"parity of {contract.target} was not measured: no images", "Give --images.")
@@ -112,3 +111,10 @@ def measure_parity(
         images_given=len(given),
         remark=runner.remark,
     )
+
+
+def require_same_network(bundle: Bundle, spec: NetworkSpec) -> None:
+    """Raise ContractError unless a network's specification is of the bundle's size, channels and classes."""
+    contract = bundle.contract
+    if [spec.preprocessing, [1, *spec.output_shape]] != [contract.preprocessing, contract.values["output"]["shape"]]:
+        raise ContractError(f"the checkpoint is not of the network in {bundle.folder}", "Give the one it came from.")
