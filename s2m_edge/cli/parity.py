@@ -69,9 +69,8 @@ def parity(
         raise ConfigurationError("--locate looks at a network's blocks, and --reference has none", "Leave one out.")
     if out is not None:
         require_own_file(out)
-    if out is not None and out.suffix.lower() in PAGE_SUFFIXES:
-        if not locate:
-            raise ConfigurationError(f"{out} is a page's name", "Give --locate, or end it with .json.")
+    if out is not None and out.suffix.lower() in PAGE_SUFFIXES and not locate:
+        raise ConfigurationError(f"{out} is a page's name", "Give --locate, or end it with .json.")
     opened = open_bundle(bundle, proved=False)
     target = target_of(opened)
     target.require_backend()
