@@ -61,7 +61,8 @@ class Look(ABC):
         threads: int | None = None,
     ) -> None:
         self.artifact, self.interface, self.preprocessing = artifact, interface, preprocessing
-        self.precision, self.threads = precision, threads
+        self.precision: Precision = precision
+        self.threads = threads
         self.results = self.open()
 
     @abstractmethod

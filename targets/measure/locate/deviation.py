@@ -27,7 +27,7 @@ class Deviation:
 
     Attributes:
         largest, mean: absolute differences; infinite where a value is not finite.
-        span: the reference's range, largest less smallest.
+        span: the reference's range, see `span_of`.
     """
 
     largest: float
@@ -49,9 +49,9 @@ def tolerance(precision: str) -> float:
 
 
 def span_of(reference: Values) -> float:
-    """A tensor's range; of a constant one its size, so that a share of it means something."""
-    lowest, highest = float(reference.min()), float(reference.max())
-    return max(highest - lowest if highest > lowest else abs(highest), SMALLEST_RANGE)
+    """A tensor's range with zero in it: what rounds, a float's last digit or a level of int8, does so by that."""
+    lowest, highest = min(float(reference.min()), 0.0), max(float(reference.max()), 0.0)
+    return max(highest - lowest, SMALLEST_RANGE)
 
 
 def arrangements(found: NDArray[Any], shape: tuple[int, ...]) -> Iterator[NDArray[Any]]:
@@ -88,9 +88,13 @@ def deviation(reference: Values, found: NDArray[Any], span: float | None = None)
         with np.errstate(invalid="ignore", over="ignore"):
             difference = np.abs(arranged.astype(np.float32, copy=False) - reference)
             largest, mean = float(difference.max()), float(difference.mean(dtype=np.float64))
-        here = Deviation(*(value if math.isfinite(value) else math.inf for value in (largest, mean)), span)
+        here = Deviation(_or_infinite(largest), _or_infinite(mean), span)
         if best is None or here.mean < best.mean:
             best = here
     if best is None:
         raise ValueError(f"a tensor {found.shape} is none of {reference.shape}")
     return best
+
+
+def _or_infinite(value: float) -> float:
+    return value if math.isfinite(value) else math.inf

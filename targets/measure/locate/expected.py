@@ -135,6 +135,6 @@ def compute_reference(network: nn.Module, preprocessing: Preprocessing, fitted: 
     )
 
 
-def _note_rounded(rounded: list[tuple[Tensor, Levels]], quantizer: Any, given: Tensor) -> None:
+def _note_rounded(rounded: list[tuple[Tensor, Levels]], quantizer: Any, given: Any) -> None:
     scale, zero_point = float(quantizer.scale), int(quantizer.zero_point)
     rounded[:] = [(given, Levels((LOWEST - zero_point) * scale, (HIGHEST - zero_point) * scale))]

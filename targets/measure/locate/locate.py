@@ -150,8 +150,9 @@ def _rows(
     peaks = _peaks(reference, seen, look) if half and look is not None else {}
 
     def row(name: str, shape: tuple[int, ...], found: Deviation | None, judgement: Judgement) -> BlockError:
-        figures = (None,) * 3 if found is None else (found.largest, found.mean, found.relative(precision))
-        return BlockError(name, shape, *figures, limit, judgement)
+        if found is None:
+            return BlockError(name, shape, None, None, None, limit, judgement)
+        return BlockError(name, shape, found.largest, found.mean, found.relative(precision), limit, judgement)
 
     rows: list[BlockError] = []
     for border, value in reference.values.items():

@@ -247,8 +247,7 @@ def test_float16_shows_how_near_each_block_comes_to_overflow(tiny: Tiny, lower: 
     assert all(peak is not None and 0 < peak < 65504 for peak in peaks)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
-@pytest.mark.parametrize("target", ["onnx", "openvino"])
+@pytest.mark.parametrize(("target", "precision"), [("onnx", "float32"), ("openvino", "float16"), ("onnx", "int8")])
 def test_sound_bundles_of_every_precision_have_no_fault(
     target: str, precision: str, exported, small_models, small_checkpoints
 ):
@@ -259,7 +258,7 @@ def test_sound_bundles_of_every_precision_have_no_fault(
     found = locate(bundle, network, spec, sample_images("polyp")[:1])
     assert found.first is None, found.sentence
     assert {entry.judgement for entry in found.blocks} <= {KEEPS, NOT_HELD}
-    assert sum(entry.judgement == KEEPS for entry in found.blocks) >= len(found.blocks) - 2
+    assert sum(entry.judgement == KEEPS for entry in found.blocks) >= len(found.blocks) - 3, "three stages mix nothing"
     if precision == "int8":
         shares = [entry.saturated for entry in found.blocks if entry.saturated is not None]
         assert shares

@@ -89,6 +89,7 @@ def test_tolerances_are_the_gates_share_of_a_range():
         assert tolerance(name) == (row.gate.probability_error or row.gate.mean_probability_error)
     reference = np.linspace(-3, 7, 100, dtype=np.float32).reshape(1, 4, 5, 5)
     assert span_of(reference) == 10
+    assert span_of(np.array([5, 5.5], np.float32)) == 5.5, "zero belongs to a range: rounding goes by size"
     moved = reference.copy()
     moved[0, 0, 0, 0] += 0.01
     found = deviation(reference, moved)
