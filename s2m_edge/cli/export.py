@@ -51,8 +51,8 @@ def export(
     """Lower a network, prove that the artifact computes the same, and write a deployment bundle.
 
     Without --network it is S2M-Net, from a checkpoint. With --network MODULE:FACTORY and --spec FILE it is any PyTorch
-    segmentation network of yours. A bundle holds the artifact, contract.json, golden.safetensors and parity.json, and
-    guard.safetensors where there is one. A failed parity gate exits with 1 and publishes nothing.
+    segmentation network of yours. A bundle holds the artifact, contract.json, golden.safetensors, parity.json and
+    report.html, and guard.safetensors where there is one. A failed parity gate exits with 1 and publishes nothing.
     """
     from s2m_edge import console
     from s2m_edge.checkpoint import guard_beside

@@ -21,7 +21,7 @@ from reader import fill_in, write_readers_files
 from s2m_edge import checkpoint
 
 NOT_RUN = {
-    r"^(make|source|bash|cmake|cp|UBSAN_OPTIONS|valgrind|python )": "builds, sets up or tests the toolkit itself",
+    r"^(make|apt|source|bash|cmake|cp|UBSAN_OPTIONS|valgrind|python )": "builds, sets up or tests the toolkit itself",
     r"^pip install": "changes the environment; tests/deploy/test_packaging.py compares extras with what is installed",
     r"^s2m-edge train": "trains for hours; tests/train",
     r"^s2m-edge (quantize|sensitivity|gate)": "measures for minutes; tests/quantize, tests/targets/measure",

@@ -98,6 +98,6 @@ class ExportPages:
 
 def _command(spec: NetworkSpec, report: ParityReport) -> str:
     """The export again, in short: no path of the machine that made it goes with the bundle."""
-    words = ["s2m-edge", "export", *([spec.file] if spec.file else []), "--target", report.target]
+    words = ["s2m-edge", "export", *(["--checkpoint", spec.file] if spec.file else []), "--target", report.target]
     words += ["--precision", report.precision]
     return shlex.join([*words, *(["--spectral", report.spectral] if report.spectral != "none" else [])])

@@ -92,6 +92,9 @@ def test_the_spectra_are_measured_once_for_all_targets(
     assert measured == [2]
     for result in results:
         assert "energy" in page_in(result.folder)
+        assert f"s2m-edge export --checkpoint {small_checkpoint.name} --target {result.parity.target}" in page_in(
+            result.folder
+        )
 
 
 def test_no_path_of_the_machine_that_made_it_goes_along(polyp_images: list[Path], tmp_path: Path):
