@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from s2m_edge.errors import ImageError, S2MEdgeError
 from s2m_edge.imaging.grid import Grid
 from s2m_edge.imaging.intensity import Intensity
-from s2m_edge.imaging.read import read_image
+from s2m_edge.imaging.planes import Plane
+from s2m_edge.imaging.read import is_volume, read_image, readable
 from s2m_edge.imaging.slices import slices_of
 from s2m_edge.imaging.study import Study, StudySource, find_studies
 from s2m_edge.imaging.study.study import grid_of
+from s2m_edge.imaging.volume import open_volume
 
 OPENED = 2
 """Studies that are open at a time: the one that is shown, and the one that a batch is at."""
@@ -34,6 +36,9 @@ class Document:
         slices: how many; 1 for a picture.
         first_shown: the slice that is shown first: the middle one, of an animation its first.
         source: that opens it.
+        plane: that its slices lie in; None as a scanner acquired them, of a volume's file axial.
+        volume: which of the file's volumes this is; None where it holds one.
+        volumes: how many it holds.
     """
 
     path: Path
@@ -41,11 +46,28 @@ class Document:
     slices: int
     first_shown: int
     source: StudySource = field(compare=False, repr=False)
+    plane: Plane | None = None
+    volume: int | None = None
+    volumes: int = 1
 
     @property
     def title(self) -> str:
         """For people: the file's name, of DICOM that of the study."""
         return self.name if self.source.kind.startswith("DICOM") else self.path.name
+
+    @property
+    def planes(self) -> tuple[Plane | None, ...]:
+        """What its slices may lie in; None alone where there is nothing to choose."""
+        if self.is_picture or (self.slices == 1 and self.plane is None):
+            return (None,)
+        others: tuple[Plane, ...] = ("coronal", "sagittal")
+        return (None, "axial", *others) if self.source.kind.startswith("DICOM") else (None, *others)
+
+    @property
+    def cut(self) -> str:
+        """In words, where it is not the usual one: its plane and the number of its volume."""
+        number = "" if self.volume is None else f"volume {self.volume}"
+        return ", ".join(part for part in (self.plane or "", number) if part)
 
     @property
     def is_picture(self) -> bool:
@@ -118,7 +140,23 @@ def _document(source: StudySource) -> Document:
     if source.kind.startswith("DICOM"):
         slices = source.open().slices
         return Document(source.path, source.name, slices, slices // 2, source)
+    if is_volume(source.path):
+        opened = readable(source.path, lambda: open_volume(source.path, number=0))
+        first = 0 if opened.volumes > 1 else None
+        return Document(
+            source.path, source.name, opened.slices, opened.slices // 2, source, volume=first, volumes=opened.volumes
+        )
     return Document(source.path, source.name, *slices_of(source.path), source)
+
+
+def cut_document(document: Document, plane: Plane | None, volume: int | None) -> Document:
+    """The same study in another plane, or another volume of its file.
+
+    Raises:
+        S2MEdgeError: it cannot be cut so, and why.
+    """
+    slices = document.source.open(plane, volume).slices
+    return replace(document, plane=plane, volume=volume, slices=slices, first_shown=slices // 2)
 
 
 class Studies:
@@ -130,7 +168,7 @@ class Studies:
 
     def of(self, document: Document) -> Study:
         """Raises S2MEdgeError where it cannot be opened."""
-        found = self._opened.pop(document, None) or document.source.open()
+        found = self._opened.pop(document, None) or document.source.open(document.plane, document.volume)
         self._opened[document] = found
         while len(self._opened) > OPENED:
             self._opened.popitem(last=False)

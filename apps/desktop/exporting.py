@@ -42,6 +42,7 @@ class Request:
         bundle: whose network segmented.
         device: for people.
         threshold: probability that counts as foreground.
+        codes: a file with the classes' codes, before those of the bundle's domain.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Request:
     bundle: Bundle
     device: str
     threshold: float
+    codes: Path | None = None
 
 
 @dataclass
@@ -184,7 +186,7 @@ def _export(
 
     bundle, document = request.bundle, plan.document
     contract, study = bundle.contract, studies.of(document)
-    codes = codes_of(bundle) if "dicom-seg" in plan.formats else {}
+    codes = codes_of(bundle, request.codes) if "dicom-seg" in plan.formats else {}
     formats, remarks = expressible(document, study, plan.formats, len(plan.found), contract.classes, codes)
     rows: list[dict[str, Any]] = []
     grid = study.grid
@@ -248,7 +250,7 @@ def _source(document: Document, studies: Studies) -> Source:
     """What a mask says that it is of, but for the slice: of a file its hash, of a series that of its instances."""
     if document.is_picture:
         return source_of(document.path)
-    return Source(printable(document.title), studies.of(document).identity)
+    return Source(printable(document.title), studies.of(document).identity, cut=document.plane or "")
 
 
 def _numbered(source: Source, document: Document, index: int) -> Source:

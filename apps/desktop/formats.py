@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QPushButton, QWidget
 
 from s2m_edge.apps.desktop.documents import Document
 from s2m_edge.errors import S2MEdgeError
@@ -40,6 +40,9 @@ class FormatChoice(QWidget):
             box.setChecked(name in USUAL)
             grid.addWidget(box, at // _ACROSS, at % _ACROSS)
             self.boxes[name] = box
+        self.codes = QPushButton("Codes...")
+        self.codes.setToolTip("The classes' codes for DICOM-SEG, a JSON file (Ctrl+K); a bundled network's have theirs")
+        grid.addWidget(self.codes, len(TITLES) // _ACROSS, len(TITLES) % _ACROSS)
 
     @property
     def chosen(self) -> tuple[str, ...]:

@@ -131,6 +131,13 @@ class QueuePanel(Panel):
         self.list.addItem(item)
         self.set_state(document, "waiting")
 
+    def replace_document(self, document: Document, other: Document) -> None:
+        """Put another in a document's place."""
+        item = self._items[document]
+        item.setData(DOCUMENT, other)
+        self._items = {other if held == document else held: entry for held, entry in self._items.items()}
+        self.set_state(other, "waiting")
+
     def documents(self) -> list[Document]:
         return list(self._items)
 
@@ -148,6 +155,7 @@ class QueuePanel(Panel):
         item = self._items.get(document)
         if item is not None:
             slices = f"{document.slices} slices, " if document.slices > 1 else ""
+            slices = f"{document.cut}, {slices}" if document.cut else slices
             item.setText(f"{printable(document.title)}\n{slices}{state}")
             item.setToolTip(plain_tip(tip or str(document.path)))
 

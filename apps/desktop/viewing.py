@@ -8,7 +8,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow
 
 from s2m_edge.apps.desktop import texts
-from s2m_edge.apps.desktop.documents import Document, Studies, open_documents
+from s2m_edge.apps.desktop.documents import Document, Studies, cut_document, open_documents
 from s2m_edge.apps.desktop.engine import Engine, Opened, Segmentation, import_readers, list_devices
 from s2m_edge.apps.desktop.kept import Keeper
 from s2m_edge.apps.desktop.layout import Centre, StatusLine
@@ -22,6 +22,7 @@ from s2m_edge.apps.desktop.worker import Job, Worker
 from s2m_edge.deploy.bundle import Bundle
 from s2m_edge.errors import S2MEdgeError
 from s2m_edge.imaging.folders import IMAGE_SUFFIXES
+from s2m_edge.imaging.planes import Plane
 from s2m_edge.imaging.results.figures import ClassFigures
 from s2m_edge.texts import printable
 
@@ -76,6 +77,7 @@ class ViewingWindow(QMainWindow):
         self.queue.chosen.connect(lambda document: self.show_slice(document, document.first_shown))
         self.queue.clear.clicked.connect(self.clear)
         self.slices.chosen.connect(self._slice_moved)
+        self.slices.cut.connect(self.cut_current)
         self.canvas.turned.connect(self.slices.move)
         self.canvas.zoomed.connect(lambda zoom: self.zoom_text.setText(f"{zoom:.0%}  "))
         self.presenter.windowed.connect(self.window_text.setText)
@@ -114,6 +116,8 @@ class ViewingWindow(QMainWindow):
         self.queue.clear.setEnabled(some and not self.busy)
         self.controls.device.setEnabled(not self.busy)
         self.controls.compare.setEnabled(not self.busy)
+        for choice in (self.slices.plane, self.slices.volume):
+            choice.setEnabled(not self.busy)
 
     # Devices
 
@@ -232,6 +236,7 @@ class ViewingWindow(QMainWindow):
     def show_slice(self, document: Document, index: int) -> None:
         """Show a slice, segmented; the network runs where that was not done yet."""
         self.current = (document, index)
+        self.slices.set_document(document)
         self.slices.set_slice(index, document.slices)
         self.presenter.show_nothing_segmented()
         self.canvas.wait_for(printable(document.title))
@@ -251,6 +256,30 @@ class ViewingWindow(QMainWindow):
             return Shown(read, values, window_of(values, read.image), found, scaled)
 
         self.worker.submit(Job("show", work, (document, index)))
+
+    def cut_current(self, plane: Plane | None, volume: int | None) -> None:
+        """Show the study in another plane, or another volume of its file; what was segmented in this one is dropped."""
+        if self.current is None or self.busy:
+            return
+        document = self.current[0]
+        if (plane, volume) != (document.plane, document.volume):
+            self.worker.cancel("cut")
+            self.worker.submit(Job("cut", lambda: cut_document(document, plane, volume), (self.studies, document)))
+
+    def _cut(self, document: Document, other: Document) -> None:
+        """A study was cut anew."""
+        if self.busy or not self.queue.holds(document):  # a batch has begun, or it was closed meanwhile
+            self._cut_failed()
+            return
+        self.results.pop(document, None)
+        self.figures.pop(document, None)
+        self.queue.replace_document(document, other)
+        if self.current is not None and self.current[0] == document:
+            self.show_slice(other, other.first_shown)
+
+    def _cut_failed(self) -> None:
+        if self.current is not None:
+            self.slices.set_document(self.current[0])
 
     def _stepped(self, key: Key | Studies, done: int, total: int) -> None:
         """A long listing, or a network that slides, tells how far it is."""

@@ -18,6 +18,8 @@ from s2m_edge.apps.desktop.style import RED
 from s2m_edge.apps.desktop.viewing import REMARKS, ViewingWindow
 from s2m_edge.apps.desktop.worker import Job
 from s2m_edge.deploy.bundle import Bundle
+from s2m_edge.errors import S2MEdgeError
+from s2m_edge.imaging.results.codes import load_codes
 from s2m_edge.texts import printable
 
 
@@ -31,12 +33,15 @@ class MainWindow(ViewingWindow):
 
     def __init__(self, bundle: Bundle, device: str = "CPU") -> None:
         self.batch = Batch()
+        self.codes: Path | None = None
         super().__init__(bundle, device)
         self.queue.run.clicked.connect(self.segment_all)
         self.queue.cancel.clicked.connect(self.cancel)
         self.queue.export.clicked.connect(self.choose_export)
         self.tools.add("Segment all", "Ctrl+R", self.segment_all, visible=False)
         self.tools.add("Export", "Ctrl+E", self.choose_export, visible=False)
+        self.tools.add("Codes for DICOM-SEG...", "Ctrl+K", self.choose_codes, visible=False)
+        self.queue.formats.codes.clicked.connect(self.choose_codes)
         self.tools.add("Cancel", "Esc", self.cancel, visible=False)
         self.worker.done.connect(self._finished)
         self.worker.failed.connect(self._failed)
@@ -100,6 +105,21 @@ class MainWindow(ViewingWindow):
         if name:
             self.export_to(Path(name))
 
+    def choose_codes(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Codes of the classes", "", "JSON (*.json);;All files (*)")
+        if name:
+            self.use_codes(Path(name))
+
+    def use_codes(self, path: Path) -> None:
+        """Take the classes' codes for DICOM-SEG from a file, as `s2m-edge predict --codes` does."""
+        try:
+            load_codes(path)
+        except S2MEdgeError as error:
+            self._say([str(error)])
+            return
+        self.codes = path
+        self._say([f"classes have the codes of {printable(path.name)}"])
+
     def export_to(self, folder: Path) -> None:
         """Write what was segmented."""
         assert self.opened is not None
@@ -107,8 +127,9 @@ class MainWindow(ViewingWindow):
         self.batch = Batch(sum(len(slices) for _, slices in results))
         self.queue.set_progress(0, self.batch.total, "exporting")
         request = Request(
-            folder, self.queue.formats.chosen, self.bundle, self.opened.description, self.controls.chosen_threshold
-        )
+            folder, self.queue.formats.chosen, self.bundle, self.opened.description, self.controls.chosen_threshold,
+            self.codes,
+        )  # fmt: skip
         studies, stopped = self.studies, self.worker.cancellation("export")
         self.worker.submit(Job("export", lambda: export_results(request, results, studies, stopped=stopped)))
         self._enable()
@@ -124,6 +145,10 @@ class MainWindow(ViewingWindow):
         elif job.kind == "documents":
             if job.key is self.studies:  # not closed meanwhile
                 self._add_documents(*result)
+        elif job.kind == "cut":
+            studies, document = job.key
+            if studies is self.studies:  # not closed meanwhile
+                self._cut(document, result)
         elif job.kind == "show":
             self._present(job.key, result)
         elif job.kind == "segment":
@@ -153,6 +178,8 @@ class MainWindow(ViewingWindow):
             self.controls.latency.setText(reason)
         elif job.kind == "measure":
             self.controls.set_latency(job.key, "not loaded")
+        elif job.kind == "cut":
+            self._cut_failed()
         elif job.kind in ("show", "segment"):
             self.queue.set_state(job.key[0], "cannot be read", reason)
             if job.kind == "segment":

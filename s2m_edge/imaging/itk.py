@@ -72,7 +72,7 @@ def open_itk_volume(path: Path, plane: Plane = "axial", number: int | None = Non
     header: Any = nibabel.Nifti1Header()  # type: ignore[attr-defined]
     header.set_data_dtype(stored.dtype)
     held: Any = nibabel.Nifti1Image(stored, affine, header)  # type: ignore[attr-defined]
-    return Volume(path, held, affine, True, shape, 0, layout(affine, shape, plane))
+    return Volume(path, held, affine, True, shape, 0, layout(affine, shape, plane), in_series, chosen)
 
 
 def _affine(image: Any) -> np.ndarray:

@@ -30,6 +30,7 @@ class Volume:
         shape: of the three axes.
         number: of the volume within a series of them.
         shown: how its axes become slices, rows and columns.
+        volumes: how many the file holds; chosen: which of them this is.
     """
 
     path: Path
@@ -39,6 +40,8 @@ class Volume:
     shape: tuple[int, int, int]
     number: int
     shown: Layout
+    volumes: int = 1
+    chosen: int = 0
 
     @property
     def slices(self) -> int:
@@ -137,7 +140,7 @@ def open_volume(
     shape = (stored[0], stored[1], stored[2] if len(stored) > 2 else 1)
     require_voxels(path, shape)
     used = own if affine is None else affine
-    return Volume(path, image, used, _is_oriented(image), shape, chosen, layout(used, shape, plane))
+    return Volume(path, image, used, _is_oriented(image), shape, chosen, layout(used, shape, plane), count, chosen)
 
 
 def require_same_grid(first: Volume, second: Volume) -> None:

@@ -60,6 +60,12 @@ class VolumeStudy(Study):
 
     @cached_property
     def identity(self) -> str:  # type: ignore[override]
+        volume = self._volume
+        if volume.volumes == 1:
+            return self._of_file()
+        return hashlib.sha256(f"{self._of_file()} volume {volume.chosen}".encode()).hexdigest()
+
+    def _of_file(self) -> str:
         if self.kind != "NIfTI":  # values may lie in another file than the header
             held = np.asarray(self._volume.image.dataobj)
             return hashlib.sha256(file_sha256(self.path).encode() + held.tobytes("A")).hexdigest()

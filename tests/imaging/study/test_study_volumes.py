@@ -128,6 +128,11 @@ def test_a_series_of_volumes_wants_a_number(tmp_path: Path):
             only(tmp_path / name, volume=2)
         values = only(tmp_path / name, volume=1, plane="stored").volume.whole()
         assert np.array_equal(np.asarray(values).T, BODY + 5), name
+        identities = {only(tmp_path / name, volume=number, plane=plane).identity for number, plane in VOLUMES}
+        assert len(identities) == 2, "results of one volume are never taken for those of the other"
+
+
+VOLUMES = ((0, "axial"), (0, "coronal"), (1, "axial"), (1, "coronal"))
 
 
 def test_colours_of_a_metaimage_stay_as_they_are(tmp_path: Path):
