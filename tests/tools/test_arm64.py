@@ -257,8 +257,14 @@ def ready(monkeypatch: pytest.MonkeyPatch) -> Callable[[Emulator], None]:
 
 
 def test_the_command_prints_a_table_and_writes_what_it_found(
-    bundle: Bundle, emulator: MakeEmulator, ready: Callable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Bundle,
+    emulator: MakeEmulator,
+    ready: Callable,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    monkeypatch.setenv("COLUMNS", "200")
     ready(emulator(answering(bundle, tmp_path / "answer", lambda found: found + np.float32(0.01))))
     file = tmp_path / "found.json"
     assert arm64.main(["run", str(SOUND), "--json", str(file)]) == 1
