@@ -55,8 +55,8 @@ def pictures(domain: str) -> list[Path]:
     return sample_images(domain)[:2]
 
 
-IN_FLOAT32_ALONE = ("dyn-unet",)
-"""Others bring its layers to half precision."""
+IN_FLOAT32_ALONE = ("dyn-unet", "basic-unet")
+"""Others bring their layers to half precision."""
 CASES = [
     pytest.param(target, precision, name, id=f"{target.name}-{precision}-{name}")
     for target, precision in FLOATS

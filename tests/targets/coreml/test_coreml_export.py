@@ -104,7 +104,7 @@ from s2m_edge.deploy.spec import make_spec
 from s2m_edge.targets.base import LoweringRequest
 from s2m_edge.targets.registry import find_target
 
-network = S2MNet(S2MNetConfig.preset("paper", size=96)).eval()
+network = S2MNet(S2MNetConfig.preset("paper", size=96, mixer_stages=(1,), spatial_stages=(1,))).eval()
 request = LoweringRequest(network, make_spec("small", height=96, width=96), "float16")
 find_target("coreml").make_exporter().export(request, Path(sys.argv[1]))
 """
