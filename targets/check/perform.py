@@ -33,7 +33,14 @@ from s2m_edge.targets.export import (
 )
 from s2m_edge.targets.measure.changes import compare_sides, open_side
 from s2m_edge.targets.measure.changes.side import accuracy_side
-from s2m_edge.targets.measure.page import BundleFacts, PageContent, bundle_facts, page_html, picture_spectra
+from s2m_edge.targets.measure.page import (
+    BundleFacts,
+    ExportPages,
+    PageContent,
+    bundle_facts,
+    page_html,
+    picture_spectra,
+)
 from s2m_edge.targets.measure.parity.measure import measure_parity
 
 if TYPE_CHECKING:
@@ -129,6 +136,7 @@ class _Work:
     notify: Notify
     opened: dict[bool, OpenedNetwork] = field(default_factory=dict)
     answers: dict[bool, Reference] = field(default_factory=dict)
+    pages: dict[bool, ExportPages] = field(default_factory=dict)
     records: dict[bool, Record] = field(default_factory=dict)
 
     def network(self, precision: Precision) -> OpenedNetwork:
@@ -153,6 +161,7 @@ class _Work:
             return _Made(replace(artifact, absent=error.cause))
         quantized = PRECISION_ROWS[entry.precision].quantized
         answers = self.answers.setdefault(quantized, Reference(opened.network, opened.spec.preprocessing))
+        pages = self.pages.setdefault(quantized, ExportPages(opened.network, opened.spec))
         folder = self.stage / BUNDLES / name
         try:
             export_bundle(
@@ -166,6 +175,7 @@ class _Work:
                 guard=_guard(opened),
                 notify=lambda step, done, total: self.notify(f"{name}, {step}", done, total),
                 reference=answers,
+                pages=pages,
             )
         except ParityError as error:
             interrupts.heed(error)
