@@ -61,7 +61,7 @@ class ExportPages:
     """
 
     def __init__(self, network: nn.Module, spec: NetworkSpec) -> None:
-        self._network, self._spec = network, spec
+        self._network, self._spec = network, spec if spec.parameters else spec.of(network)
         self._inputs: Sequence[Golden] = ()
 
     @cached_property

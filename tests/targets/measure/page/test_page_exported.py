@@ -90,7 +90,9 @@ def test_the_spectra_are_measured_once_for_all_targets(
     results, failures = export_targets(targets, network, spec, images=polyp_images[:2], out=tmp_path)
     assert failures == []
     assert measured == [2]
+    parameters = f"{sum(one.numel() for one in network.parameters()) / 1e6:.2f} million parameters"
     for result in results:
+        assert parameters in page_in(result.folder)
         assert "energy" in page_in(result.folder)
         assert f"s2m-edge export --checkpoint {small_checkpoint.name} --target {result.parity.target}" in page_in(
             result.folder
