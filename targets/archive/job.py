@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -153,5 +154,6 @@ def head_of(item: Item, key: str, status: Status) -> dict[str, Any]:
         "status": status,
         "key": key,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": printable(platform.node()),
         "s2m_edge": __version__,
     }
