@@ -14,6 +14,7 @@ from s2m_edge.deploy.interface import TensorInterface
 from s2m_edge.deploy.precision import SpectralLowering
 from s2m_edge.targets.base import Exporter, LoweringRequest
 from s2m_edge.targets.executorch.operator_library import load_kernel
+from s2m_edge.targets.executorch.passes import idle_passes_left_out
 from s2m_edge.targets.executorch.probabilities import DelegableProbabilities
 from s2m_edge.targets.executorch.quantized import prepare_quantized, separate_dequantizations
 from s2m_edge.targets.quiet import quiet_backend
@@ -91,9 +92,10 @@ def lower_to_xnnpack(
 
         # XNNPACK has ELU, but the list of all configurations lacks it (1.5.1).
         partitioner = XnnpackPartitioner(configs=[*ALL_PARTITIONER_CONFIGS, EluConfig])
-        edge = to_edge_transform_and_lower(
-            program, partitioner=[partitioner], constant_methods=dict(constant_methods or {})
-        )
+        with idle_passes_left_out():
+            edge = to_edge_transform_and_lower(
+                program, partitioner=[partitioner], constant_methods=dict(constant_methods or {})
+            )
         return edge.to_executorch()
 
 
