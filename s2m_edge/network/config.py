@@ -15,6 +15,8 @@ MOST_CHANNELS = 2**16
 """In any one layer, the widest of which has `expansion` times its stage's: a bound on what a file may ask for. What it
 describes is compared with what it holds, too (`s2m_edge.deploy.claims`)."""
 SIZE_MULTIPLE = 32
+FEWEST_STAGES, MOST_STAGES = 2, 5
+"""Of the encoder. The published layouts have five."""
 SPECTRAL_INITIAL_PEAK = 0.5
 SPECTRAL_INITIAL_RADIUS = 0.25
 SPECTRAL_INITIAL_WIDTH = 0.15
@@ -29,7 +31,7 @@ class S2MNetConfig:
         in_channels: 1 (grey) or 3 (RGB).
         classes: output channels; 1 means binary (sigmoid), more mean softmax with class 0 as background.
         layout: the preset this layout started from; informative.
-        encoder_channels: channels of the five encoder stages, shallowest first.
+        encoder_channels: channels of the encoder stages, shallowest first; five in the published layouts, two at least.
         stem_channels: channels of the full-resolution stem.
         head_channels: channels of the two convolutions of the head.
         expansion: MRF-SE expansion ratio r (F = r * C).
@@ -72,8 +74,10 @@ class S2MNetConfig:
             raise ConfigurationError(
                 f"classes is {self.classes}", f"It must be 1 (binary) or more, up to {MOST_LABELS}."
             )
-        if len(self.encoder_channels) != 5 or min(self.encoder_channels) < 2:
-            raise ConfigurationError("encoder_channels must name five stages of at least two channels each")
+        if not FEWEST_STAGES <= self.stages <= MOST_STAGES or min(self.encoder_channels) < 2:
+            raise ConfigurationError(
+                f"encoder_channels must name {FEWEST_STAGES} to {MOST_STAGES} stages of at least two channels each"
+            )
         if len(self.head_channels) != 2 or min(self.head_channels) < 1:
             raise ConfigurationError("head_channels must name two convolutions of at least one channel each")
         widest = max(self.stem_channels, *self.head_channels, self.expansion * max(self.encoder_channels))
@@ -84,8 +88,8 @@ class S2MNetConfig:
                 f"The widest, expansion times encoder_channels, may have {MOST_CHANNELS}.",
             )
         for name, stages in (("mixer_stages", self.mixer_stages), ("spatial_stages", self.spatial_stages)):
-            if not set(stages) <= {1, 2, 3, 4, 5}:
-                raise ConfigurationError(f"{name} is {list(stages)}", "The encoder's stages are 1 to 5.")
+            if not set(stages) <= set(range(1, self.stages + 1)):
+                raise ConfigurationError(f"{name} is {list(stages)}", f"The encoder's stages are 1 to {self.stages}.")
         if self.kept_frequencies < 1:
             raise ConfigurationError(f"kept_frequencies is {self.kept_frequencies}", "It must be at least 1.")
         if self.spatial_branch not in ("bottleneck", "projection"):
@@ -132,12 +136,17 @@ class S2MNetConfig:
             raise ConfigurationError(f"unknown preset {name!r}", f"Choose one of {', '.join(cls.preset_names())}.")
         return replace(base, **changes)
 
+    @property
+    def stages(self) -> int:
+        """Of the encoder."""
+        return len(self.encoder_channels)
+
     def stage_size(self, stage: int) -> int:
-        """Height and width in pixels of encoder stage `stage` (1..5)."""
+        """Height and width in pixels of encoder stage `stage` (1..stages)."""
         return -(-self.size // 2**stage)
 
     def stage_frequencies(self, stage: int) -> int:
-        """K' = min(K, H, W) of encoder stage `stage` (1..5)."""
+        """K' = min(K, H, W) of encoder stage `stage` (1..stages)."""
         return min(self.kept_frequencies, self.stage_size(stage))
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""S2M-Net: five encoder stages of MRF-SE and SSTM, a boundary-focused decoder, a full-resolution head."""
+"""S2M-Net: encoder stages of MRF-SE and SSTM, a boundary-focused decoder, a full-resolution head."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class EncoderStage(nn.Module):
 
 
 class NetworkOutput(NamedTuple):
-    """Logits B x classes x H x W, the four boundary maps B x 1 x h x w in [0, 1], deepest first, and the results of the
-    five encoder stages and the four decoder blocks, B x C x h x w, in the order of computation."""
+    """Logits B x classes x H x W, a boundary map B x 1 x h x w in [0, 1] of each decoder block, deepest first, and the
+    results of the encoder stages (five in the published layouts) and of the decoder blocks (one fewer), B x C x h x w,
+    in the order of computation."""
 
     logits: Tensor
     boundaries: tuple[Tensor, ...]

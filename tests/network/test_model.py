@@ -43,6 +43,21 @@ def test_boundary_maps_come_on_request_and_lie_in_the_unit_interval():
     assert all(beta.min() >= 0 and beta.max() <= 1 for beta in output.boundaries)
 
 
+@pytest.mark.parametrize("stages", [2, 3, 4])
+def test_a_network_of_fewer_stages_has_fewer_blocks_and_answers_in_the_images_size(stages):
+    every = tuple(range(1, stages + 1))
+    config = S2MNetConfig.preset(
+        "paper", size=96, encoder_channels=(8,) * stages, mixer_stages=every, spatial_stages=()
+    )
+    model = S2MNet(config).eval()
+    with torch.inference_mode():
+        output = model.forward_with_features(torch.rand(1, 3, 96, 96))
+    assert output.logits.shape == (1, 1, 96, 96)
+    assert len(output.boundaries) == stages - 1
+    assert model.blocks[0] == "stem"
+    assert len(model.blocks) == 1 + 3 * stages + (stages - 1) + 1
+
+
 @pytest.mark.parametrize("size", [64, 100, 0, -32])
 def test_sizes_that_are_not_multiples_of_32_from_96_up_are_refused(size):
     with pytest.raises(ConfigurationError, match="multiple of 32"):
@@ -59,6 +74,9 @@ def test_sizes_that_are_not_multiples_of_32_from_96_up_are_refused(size):
         {"kept_frequencies": 0},
         {"mixer_stages": (0,)},
         {"spatial_stages": (1, 6)},
+        {"encoder_channels": (8,), "mixer_stages": (1,), "spatial_stages": ()},
+        {"encoder_channels": (8,) * 6},
+        {"encoder_channels": (8, 8, 8), "mixer_stages": (1, 4), "spatial_stages": ()},
     ],
 )
 def test_options_outside_their_range_are_refused(changes):

@@ -12,7 +12,6 @@ from PIL import Image
 
 from s2m_edge.checkpoint import load_model, read_header, save_checkpoint
 from s2m_edge.errors import CheckpointError, ConfigurationError, ImageError
-from s2m_edge.network.model import S2MNet
 from s2m_edge.samples import sample_images
 from s2m_edge.train.data.items import LABELLED
 from s2m_edge.train.data.module import ImageFolderData
@@ -23,7 +22,7 @@ from s2m_edge.train.distillation.teachers import Teachers, load_teachers
 from s2m_edge.train.fit import Machine, require_possible, train_run
 from s2m_edge.train.recipe import Phase, Recipe, Teaching, read_recipe, recipe_from_values, with_teachers
 from s2m_edge.train.run import Run, begin_run, open_run
-from support import assert_one_line_error, lively_network, write_sample_folder
+from support import ENCODER_STAGES, STAGE_CHANNELS, assert_one_line_error, lively_network, write_sample_folder
 
 LOGITS = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
 CPU = Machine(accelerator="cpu", devices="1")
@@ -68,7 +67,7 @@ def test_features_are_compared_as_shares_of_their_variance(small_model):
     image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
         output = small_model.forward_with_features(image)
-    assert len(output.features) == 9
+    assert len(output.features) == 2 * ENCODER_STAGES - 1
     assert float(feature_error(output.features, output.features)) == 0.0
     moved = output._replace(features=tuple(x + 0.1 * x.std() for x in output.features))
     assert float(feature_error(moved.features, output.features)) == pytest.approx(0.01, rel=1e-3)
@@ -89,7 +88,7 @@ def test_a_teacher_answers_just_the_pictures_that_its_student_sees():
     taught = Teachers([teacher]).teach(image)
     output = teacher.forward_with_features(image)
     torch.testing.assert_close(taught.logits, output.logits, rtol=1e-3, atol=1e-4)  # channels last: other sums
-    assert len(taught.features) == len(output.features) == 9
+    assert len(taught.features) == len(output.features) == 2 * ENCODER_STAGES - 1
     assert not taught.logits.requires_grad
 
 
@@ -130,7 +129,7 @@ def test_stages_that_a_projection_maps_onto_each_other_match_and_others_do_not()
 
 
 def taught(share: float, *, features: float = 0.0, mixed: float = 0.0) -> TaughtModule:
-    stages = MatchedStages(*[S2MNet().config.encoder_channels] * 2) if features else None
+    stages = MatchedStages(*[STAGE_CHANNELS] * 2) if features else None
     torch.manual_seed(6)
     network = lively_network(seed=7).requires_grad_(True)
     teachers = Teachers([lively_network()])
@@ -262,7 +261,7 @@ def test_the_taught_module_of_a_recipe_projects_onto_the_teachers_stages(teacher
     teaching = Teaching((str(teacher_file),), features=0.2)
     module, sources = taught_module(RECIPE, RECIPE.phases[0], teaching)
     assert module.stages is not None
-    assert len(module.stages.projections) == 5
+    assert len(module.stages.projections) == ENCODER_STAGES, "the teacher has no more stages than that"
     assert sources[0]["file"] == teacher_file.name
     assert load_teachers(["polyp"], 1)[1][0]["file"] == "s2mnet-polyp-352.safetensors"
     assert read_recipe("polyp").taught is None

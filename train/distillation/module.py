@@ -13,7 +13,7 @@ from s2m_edge.network.model import S2MNet
 from s2m_edge.train.data.items import LABELLED
 from s2m_edge.train.distillation.compare import divergence, feature_error
 from s2m_edge.train.distillation.mixing import mix_pictures
-from s2m_edge.train.distillation.teachers import ENCODER_STAGES, Teachers, load_teachers, stage_channels
+from s2m_edge.train.distillation.teachers import Teachers, load_teachers, stage_channels
 from s2m_edge.train.module import SegmentationModule, channels_last
 from s2m_edge.train.recipe import Phase, Recipe, Teaching
 
@@ -29,12 +29,13 @@ class MatchedStages(nn.Module):
     at zero, where the error is 1 and moves nothing in the student: it is pulled as far as they have found something.
 
     Args:
-        own, taught: channels of the stages of student and teacher.
+        own, taught: channels of the stages of student and teacher, shallowest first. Stages that only one of them has
+            are compared with nothing.
     """
 
     def __init__(self, own: Sequence[int], taught: Sequence[int]) -> None:
         super().__init__()
-        self.projections = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in zip(own, taught, strict=True))
+        self.projections = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in zip(own, taught, strict=False))
         for layer in self.projections:
             assert isinstance(layer, nn.Conv2d)
             nn.init.zeros_(layer.weight)
@@ -99,7 +100,8 @@ class TaughtModule(SegmentationModule):
     def _feature_error(self, found: tuple[Tensor, ...], taught: tuple[Tensor, ...]) -> Tensor:
         if self.stages is None:
             return feature_error(found, taught)
-        return self.stages(found[:ENCODER_STAGES], taught[:ENCODER_STAGES])
+        compared = len(self.stages.projections)
+        return self.stages(found[:compared], taught[:compared])
 
     def loss_figures(self) -> dict[str, float]:
         return super().loss_figures() if self.share < 1 else {}

@@ -19,7 +19,6 @@ from s2m_edge.train.teacher.file import is_teacher, load_teacher, read_teacher_h
 from s2m_edge.train.teacher.network import TeacherNetwork
 
 TeachingNetwork = S2MNet | TeacherNetwork
-ENCODER_STAGES = 5
 
 
 class Taught(NamedTuple):
@@ -97,7 +96,7 @@ def load_teachers(
 
 
 def stage_channels(network: TeachingNetwork) -> tuple[int, ...]:
-    """Channels of the five encoder stages, which have strides 2, 4, 8, 16 and 32 in every network here."""
+    """Channels of the encoder stages, whose strides are 2, 4, 8 and so on in every network here."""
     return network.stage_channels if isinstance(network, TeacherNetwork) else network.config.encoder_channels
 
 

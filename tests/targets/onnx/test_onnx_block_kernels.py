@@ -25,7 +25,7 @@ from s2m_edge.targets.onnx.run import ONNXRunner
 from s2m_edge.targets.onnx.spectral import DOMAIN, DOMAIN_VERSION, OPSET
 from s2m_edge.targets.registry import find_target
 from s2m_edge.targets.rewrites import fold_batch_norm
-from support import Case, lowering_request, make_case
+from support import ENCODER_STAGES, Case, lowering_request, make_case
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -33,7 +33,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.skipif(
     find_compiler() is None or find_cmake() is None, reason="no C++ compiler or no CMake: the kernels cannot be built"
 )
-BLOCKS, NORMS = 5, 4 + 2  # of the network: an SSTM with both branches, and one without the spatial
+BLOCKS, NORMS = ENCODER_STAGES, 4 + 2  # of the network: an SSTM with both branches, and one without the spatial
 PARTS = [part for name in CONVOLUTIONS for part in (name, f"{name}_bias")]
 
 # Channels, height, width, batch: narrower than a vector, odd, one pixel, rows that end within a panel, whole panels.

@@ -14,7 +14,7 @@ from s2m_edge.errors import S2MEdgeError
 from s2m_edge.imaging.preprocess import normalise
 from s2m_edge.targets.base import Runner
 from s2m_edge.targets.registry import find_target
-from support import SPECTRAL_STAGES, Case, lowering_request, make_case, remarks
+from support import ENCODER_STAGES, SPECTRAL_STAGES, Case, lowering_request, make_case, remarks
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -87,7 +87,7 @@ def test_custom_keeps_nodes_of_our_own_each_with_a_function_of_standard_operator
     nodes = Counter((node.domain, node.op_type) for node in model.graph.node)
     own = {name: count for (domain, name), count in nodes.items() if domain == "s2m_edge"}
     # Of two SSTMs: four norms of the one with both branches, two of the other.
-    assert own == {"SpectralFilter": len(SPECTRAL_STAGES), "ReceptiveField": 5, "ChannelNorm": 4 + 2}
+    assert own == {"SpectralFilter": len(SPECTRAL_STAGES), "ReceptiveField": ENCODER_STAGES, "ChannelNorm": 4 + 2}
     assert sum(nodes.values()) - sum(count for (domain, _), count in nodes.items() if not domain) == sum(own.values())
     assert nodes["", "MatMul"] == 0
     assert {(function.domain, function.name) for function in model.functions} == {("s2m_edge", name) for name in own}

@@ -26,7 +26,7 @@ from s2m_edge.targets.openvino.kernel_choice import (
 )
 from s2m_edge.targets.openvino.run import OpenVINORunner
 from s2m_edge.targets.registry import find_target
-from support import Case, lowering_request, make_case
+from support import ENCODER_STAGES, Case, lowering_request, make_case
 
 if find_target("openvino").version() is None:
     pytest.skip("openvino is not installed", allow_module_level=True)
@@ -114,7 +114,8 @@ def test_sums_replace_every_concatenation_before_a_pointwise_convolution(case: C
     request = lowering_request(case.model, precision, "matmul", case.preprocessing)
     path = find_target("openvino").make_exporter().export(request, tmp_path)
     model = import_openvino().Core().read_model(path)
-    assert sum_branches(model) == 5 + 1, "the fusion of each MRF-SE block, and of the SSTM block with two branches"
+    # The fusion of each MRF-SE block, and of the SSTM block with two branches.
+    assert sum_branches(model) == ENCODER_STAGES + 1
     assert sum_branches(model) == 0
 
 

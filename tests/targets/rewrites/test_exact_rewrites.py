@@ -30,7 +30,7 @@ from s2m_edge.targets.rewrites import (
     sum_branches,
 )
 from s2m_edge.targets.rewrites.compact_spectral import compact_spectral
-from support import lively_network
+from support import ENCODER_STAGES, lively_network
 
 Rewrite = Callable[[nn.Module], nn.Module]
 
@@ -94,7 +94,7 @@ def test_the_rewritten_modules_are_really_gone(network: S2MNet) -> None:
     gone = (nn.BatchNorm2d, ConvNorm, ChannelLayerNorm, nn.Upsample)
     assert not [module for module in modules if isinstance(module, gone)]
     assert not [module for module in modules if isinstance(module, nn.Conv2d) and module.kernel_size == (7, 7)]
-    assert sum(isinstance(module, SplitDepthwise) for module in modules) == 5
+    assert sum(isinstance(module, SplitDepthwise) for module in modules) == ENCODER_STAGES
 
 
 @pytest.mark.parametrize("size", [1, 5, 7, 12])

@@ -13,7 +13,7 @@ from s2m_edge.native import find_cmake, find_compiler
 from s2m_edge.train.kernels import FastDepthwise, depthwise, depthwise_convolution, enable, lacking, weight_gradient
 from s2m_edge.train.kernels.depthwise import try_kernel
 from s2m_edge.train.kernels.native import SWITCH, kernel_library
-from support import lively_network
+from support import ENCODER_STAGES, lively_network
 
 SOURCE = kernel_library().source
 
@@ -159,7 +159,7 @@ def test_within_the_mode_the_networks_kernels_of_five_and_seven_are_ours(monkeyp
     network = lively_network(96).train().requires_grad_(True)
     with FastDepthwise():
         network(torch.rand(2, 3, 96, 96)).mean().backward()
-    assert sorted(calls.sizes) == [5] * 5 + [7] * 5
+    assert sorted(calls.sizes) == [5] * ENCODER_STAGES + [7] * ENCODER_STAGES
 
 
 @needs_compiler

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,14 +34,16 @@ _PATH = re.compile(
     r"(?<![\w])(?:(stem|head)\b|encoder\.(\d)\.(down|receptive|mixer\.spectral|mixer)\b|decoder\.(\d)\b)"
 )
 _ENCODER = {"down": DOWN, "receptive": RECEPTIVE, "mixer.spectral": SPECTRAL, "mixer": SPATIAL}
-_DEEPEST_SKIP = 4
+_DEEPEST_SKIP = STAGES[-1] - 1
+_IN_ENCODER = (DOWN, RECEPTIVE, SPECTRAL, SPATIAL)
 
 
 @dataclass(frozen=True)
 class Place:
     """A block, and the encoder stage 1..5 whose resolution it works at; None for stem and head.
 
-    A decoder step counts to the stage whose skip connection it takes.
+    A decoder step counts to the stage whose skip connection it takes, in an encoder of five stages: `make_profile`
+    moves it to where it is in the network's.
     """
 
     block: str
@@ -106,9 +108,20 @@ def make_profile(
         total: milliseconds of the prediction; what the nodes leave of it is `OUTSIDE`. Counters are rounded, so the
             nodes may add up to a little more: then that is the total.
     """
-    times: dict[Place, float] = defaultdict(float)
+    found: dict[Place, float] = defaultdict(float)
     for place, milliseconds in nodes:
-        times[place or Place(UNNAMED)] += milliseconds
+        found[place or Place(UNNAMED)] += milliseconds
+    times = _in_its_own_encoder(found)
     inside = sum(times.values())
     times[Place(OUTSIDE)] = max(total - inside, 0.0)
-    return Profile(max(total, inside), dict(times), method, grouping)
+    return Profile(max(total, inside), times, method, grouping)
+
+
+def _in_its_own_encoder(times: Mapping[Place, float]) -> dict[Place, float]:
+    """The decoder's steps at the stages of this network, whose encoder may be shallower than five stages."""
+    encoder = [place.stage for place in times if place.block in _IN_ENCODER and place.stage is not None]
+    missing = STAGES[-1] - max(encoder, default=STAGES[-1])
+    return {
+        Place(DECODER, place.stage - missing) if place.block == DECODER and place.stage is not None else place: time
+        for place, time in times.items()
+    }
