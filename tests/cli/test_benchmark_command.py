@@ -40,7 +40,7 @@ from s2m_edge.targets.measure.benchmark.samples import SampleChoice
 from s2m_edge.targets.measure.evaluation.evaluate import evaluate_samples
 from s2m_edge.targets.measure.evaluation.predictors import network_predictor
 from s2m_edge.targets.registry import find_target
-from support import SPECTRAL_STAGES, assert_one_line_error
+from support import ENCODER_STAGES, SPECTRAL_STAGES, assert_one_line_error
 
 ROUNDS = 2
 OUTPUTS = ("benchmark.json", "chart.png", "chart.svg", "page.md")
@@ -130,9 +130,9 @@ def test_a_profile_adds_up_and_knows_the_networks_blocks(values):
         assert sum(times.values()) == pytest.approx(profile["total_milliseconds"], rel=0.01)
         assert set(BLOCKS) - {UNNAMED, OUTSIDE} <= times.keys(), entry["title"]
         for name in (DOWN, RECEPTIVE):
-            assert stages[name] == set("12345")
+            assert stages[name] == {str(stage) for stage in range(1, ENCODER_STAGES + 1)}
         assert stages[SPECTRAL] == set(map(str, SPECTRAL_STAGES))
-        assert stages[DECODER] == set("1234")
+        assert stages[DECODER] == {str(stage) for stage in range(1, ENCODER_STAGES)}
         assert stages[HEAD] == set()
         inside = profile["total_milliseconds"] - times[OUTSIDE]
         assert times.get(UNNAMED, 0.0) < 0.05 * inside, entry["title"]

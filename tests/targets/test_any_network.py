@@ -58,7 +58,7 @@ def pictures(domain: str) -> list[Path]:
 IN_FLOAT32_ALONE = ("dyn-unet", "basic-unet")
 """Others bring their layers to half precision."""
 
-WEIGHTS_ALONE = ("litert",)
+WEIGHTS_ALONE = ("litert", "openvino", "onnx")
 """Of these targets float16 is float32 with its weights stored in half: one network shows that."""
 
 
