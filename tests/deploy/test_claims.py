@@ -33,7 +33,7 @@ def changed(source: Path, target: Path, part: str, **changes: Any) -> Path:
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"expansion": 1_000_000}, "a layer of 128000000 channels"),
+        ({"expansion": 1_000_000}, "a layer of 64000000 channels"),
         ({"expansion": 10**30}, "channels"),
         ({"size": 3_200_000}, r"96\.\.8192"),
         ({"classes": 10**9}, "up to 256"),
@@ -51,9 +51,9 @@ def test_a_configuration_out_of_its_range_is_refused_with_the_header(small_check
         read_header(changed(small_checkpoint, tmp_path / "x.safetensors", "config", **changes))
 
 
-@pytest.mark.parametrize("changes", [{"expansion": 500}, {"encoder_channels": [24, 32, 64, 80, 10_000]}])
+@pytest.mark.parametrize("changes", [{"expansion": 1000}, {"encoder_channels": [24, 32, 10_000]}])
 def test_a_network_that_the_file_does_not_hold_is_never_made(small_checkpoint, tmp_path, monkeypatch, changes):
-    """90 and 50 GB of weights; each of the values is within its range."""
+    """Tens of gigabytes of weights; each of the values is within its range."""
     path = changed(small_checkpoint, tmp_path / "x.safetensors", "config", **changes)
     made: list[torch.device] = []
     original = nn.Conv2d.__init__
@@ -63,7 +63,7 @@ def test_a_network_that_the_file_does_not_hold_is_never_made(small_checkpoint, t
         made.append(self.weight.device)
 
     monkeypatch.setattr(nn.Conv2d, "__init__", watched)
-    with pytest.raises(CheckpointError, match=r"describes a network of \d{11} values and holds \d{7}\. Copy"):
+    with pytest.raises(CheckpointError, match=r"describes a network of \d{11} values and holds \d{6}\. Copy"):
         load_model(path)
     assert {device.type for device in made} == {"meta"}
 

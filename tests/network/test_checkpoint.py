@@ -79,7 +79,7 @@ def test_matrices_are_stored_in_half_precision_and_vectors_in_full(small_checkpo
 def test_another_resolution_resamples_the_filters_and_says_so(small_checkpoint: Path):
     with pytest.warns(ResampledFilterWarning, match="resampled"):
         model = load_model(small_checkpoint, size=160)
-    assert model.encoder[3].mixer.spectral.filter.shape == (80, 10, 10)  # type: ignore[union-attr]
+    assert model.encoder[2].mixer.spectral.filter.shape == (64, 20, 20)  # type: ignore[union-attr]
     assert torch.isfinite(model(torch.rand(1, 3, 160, 160))).all()
 
 

@@ -102,8 +102,8 @@ def test_a_grey_uint8_picture_goes_in_and_three_classes_come_out(exported: Expor
 
 def test_each_constant_is_stored_once(exported: Exported, custom: ExportResult, small_model) -> None:
     assert 1 < size_of(exported.path) / (4 * constants_of(exported.case.model)) < 1.02
-    # The kernel's source comes on top.
-    assert 1 < custom.artifact_bytes / (2 * constants_of(small_model)) < 1.02
+    # The kernel's source and the nodes come on top, 50 kB.
+    assert 1 < custom.artifact_bytes / (2 * constants_of(small_model)) < 1.05
 
 
 def test_the_asset_says_what_it_is(exported: Exported) -> None:
