@@ -62,7 +62,7 @@ def kernels_of(runner: OpenVINORunner) -> set[str]:
 
 def lists_in(network: ElementTree.Element) -> list[str]:
     layers = [layer for layer in network.iterfind(".//layer") if layer.get("type") in LAYERS]
-    assert len(layers) > 70
+    assert len(layers) > 15 * ENCODER_STAGES
     notes = [entry for layer in layers for entry in layer.iterfind("rt_info/attribute")]
     return [entry.get("value", "") for entry in notes if entry.get("name") == ATTRIBUTE]
 
