@@ -19,7 +19,7 @@ from PIL import Image
 from command_line import heed_interrupts
 from networks import plain_u_net
 from s2m_edge import console
-from s2m_edge.checkpoint import load_model, network_spec, read_header
+from s2m_edge.checkpoint import load_model, network_spec, read_header, save_checkpoint
 from s2m_edge.cli.main import main
 from s2m_edge.processor import features_text, processor_features
 from s2m_edge.targets.export import export_bundle
@@ -40,7 +40,7 @@ from s2m_edge.targets.measure.benchmark.samples import SampleChoice
 from s2m_edge.targets.measure.evaluation.evaluate import evaluate_samples
 from s2m_edge.targets.measure.evaluation.predictors import network_predictor
 from s2m_edge.targets.registry import find_target
-from support import ENCODER_STAGES, SPECTRAL_STAGES, assert_one_line_error
+from support import ENCODER_STAGES, SPECTRAL_STAGES, assert_one_line_error, decided, lively_network
 
 ROUNDS = 2
 OUTPUTS = ("benchmark.json", "chart.png", "chart.svg", "page.md")
@@ -301,12 +301,16 @@ def test_bundles_of_other_networks_take_part_as_what_they_are(small_checkpoint, 
 
 
 @pytest.mark.slow
-def test_executorch_and_the_compiler_take_part(small_checkpoint, tmp_path):
+def test_executorch_and_the_compiler_take_part(tmp_path):
+    """On a network of two stages: the compiler makes C++ of every operator, which takes minutes for a large one."""
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 
+    layout = {"encoder_channels": (8, 8), "mixer_stages": (1,), "spatial_stages": ()}
+    checkpoint = tmp_path / "least.safetensors"
+    save_checkpoint(checkpoint, decided(lively_network(**layout)), {"domain": "polyp", "class_names": ["polyp"]})
     options = ["-t", "executorch", "--spectral", "matmul", "--threads", 1, "--rounds", 1, "--profile"]
-    values = benchmark(tmp_path, small_checkpoint, *options, "--out", tmp_path / "kept")
+    values = benchmark(tmp_path, checkpoint, *options, "--out", tmp_path / "kept")
     found = {entry["title"]: entry for entry in values["contenders"]}
     profile = found["executorch float32 matmul"]["profile"]
     assert profile["grouping"] == "operator"
