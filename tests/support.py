@@ -49,6 +49,9 @@ STAGE_CHANNELS = (24, 32, 64)
 ENCODER_STAGES = len(STAGE_CHANNELS)
 """Of `lively_network`."""
 
+QUANTIZED_CONVOLUTIONS = 12 * ENCODER_STAGES - 4
+"""Of `lively_network` in int8, by default."""
+
 SPECTRAL_STAGES = (1, 3)
 """Of `lively_network`, 1-based."""
 

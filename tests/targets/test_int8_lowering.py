@@ -16,7 +16,7 @@ from s2m_edge.network.fake_quantized.layers import quantized_convolutions
 from s2m_edge.targets.opening import open_runner
 from s2m_edge.targets.openvino.run import OpenVINORunner
 from s2m_edge.targets.registry import TARGETS, find_target
-from support import ENCODER_STAGES, lowering_request
+from support import QUANTIZED_CONVOLUTIONS, lowering_request
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def convolutions(small_models) -> int:
     """Quantized convolutions of the network: all but the first two and the last, and those of squeeze-excitation, SSTM
     and boundary maps."""
     count = sum(layer.enabled for _, layer in quantized_convolutions(small_models[True]))
-    assert count == 12 * ENCODER_STAGES - 4
+    assert count == QUANTIZED_CONVOLUTIONS
     return count
 
 
