@@ -57,23 +57,11 @@ def pictures(domain: str) -> list[Path]:
 
 IN_FLOAT32_ALONE = ("dyn-unet", "basic-unet")
 """Others bring their layers to half precision."""
-
-WEIGHTS_ALONE = ("litert", "openvino", "onnx")
-"""Of these targets float16 is float32 with its weights stored in half: one network shows that."""
-
-
-def is_tried(target: Target, precision: str, name: str) -> bool:
-    """Whether a pair brings something that no other does."""
-    if precision == "float32":
-        return True
-    return name not in IN_FLOAT32_ALONE and (target.name not in WEIGHTS_ALONE or name == "mobile-unet")
-
-
 CASES = [
     pytest.param(target, precision, name, id=f"{target.name}-{precision}-{name}")
     for target, precision in FLOATS
     for name in SMALL
-    if is_tried(target, precision, name)
+    if precision == "float32" or name not in IN_FLOAT32_ALONE
 ]
 
 
