@@ -118,16 +118,11 @@ def dyn_unet(height: int = 96, width: int = 64) -> Made:
     return lively(network, spec, last="output_block"), spec
 
 
-def seg_res_net(height: int = 256, width: int = 256, filters: int = 8, blocks: tuple[int, ...] = (1, 2, 2, 4)) -> Made:
+def seg_res_net(height: int = 256, width: int = 256, filters: int = 8) -> Made:
     """MONAI's SegResNet: group normalisation, residual blocks. Grey, four classes with the background."""
     from monai.networks.nets import SegResNet
 
-    up = (1,) * (len(blocks) - 1)
-    network = seeded(
-        lambda: SegResNet(
-            spatial_dims=2, in_channels=1, out_channels=4, init_filters=filters, blocks_down=blocks, blocks_up=up
-        )
-    )
+    network = seeded(lambda: SegResNet(spatial_dims=2, in_channels=1, out_channels=4, init_filters=filters))
     spec = make_spec(
         "segresnet",
         height=height,
