@@ -79,9 +79,16 @@ def why_not() -> str:
     missing = [f"{name} (Debian: {package})" for name, package in PROGRAMS.items() if shutil.which(name) is None]
     if missing:
         return f"missing: {', '.join(missing)}"
-    tried = subprocess.run(["unshare", *APART, "true"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        return f"the system lets nobody make them here ({_last(tried.stderr)})"
+    cable = f"s2m{os.getpid()}"
+    trials = (
+        ["unshare", *APART, "sh", "-c", "hostname trial && mount -t tmpfs tmpfs /dev/shm"],
+        ["ip", "link", "add", f"{cable}a", "type", "veth", "peer", "name", f"{cable}b"],
+        ["ip", "link", "delete", f"{cable}a"],
+    )
+    for trial in trials:
+        tried = subprocess.run(trial, capture_output=True, text=True, check=False)
+        if tried.returncode:
+            return f"the system lets nobody make them here ({_last(tried.stderr)})"
     return ""
 
 

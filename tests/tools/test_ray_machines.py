@@ -11,8 +11,6 @@ from networks import plain_u_net
 from s2m_edge.targets.export import export_bundle
 from s2m_edge.targets.registry import find_target
 
-WHY_NOT = ray_machines.why_not()
-
 
 def _archive(folder: Path, images: list[Path], count: int) -> Path:
     """A list of so many copies of real pictures."""
@@ -26,11 +24,13 @@ def _archive(folder: Path, images: list[Path], count: int) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bool(WHY_NOT), reason=f"no machines with a network of their own: {WHY_NOT}")
 def test_what_a_lost_machine_was_given_is_done_by_the_other_and_every_byte_is_the_same(
     polyp_images: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
     pytest.importorskip("ray", reason="Ray Data is not installed: pip install s2m-edge[archive]")
+    why_not = ray_machines.why_not()
+    if why_not:
+        pytest.skip(f"no machines with a network of their own: {why_not}")
     network, spec = plain_u_net(96, 64)
     bundle = tmp_path / "bundle"
     export_bundle(find_target("onnx"), network, spec, precision="float32", images=polyp_images[:1], out=bundle)
