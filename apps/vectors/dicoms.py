@@ -1,9 +1,10 @@
 """DICOM files as a reader without libraries meets them, with the levels that they show and the size of their pixels;
-and masks with their figures in mm."""
+and masks with their figures in mm, which a mask that leaves the measured part of its picture has not."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from s2m_edge.files import write_bytes
 from s2m_edge.imaging.classes import SegmentClass
 from s2m_edge.imaging.dicom import read_dicom
-from s2m_edge.imaging.grid import Grid
+from s2m_edge.imaging.grid import Grid, Part
 from s2m_edge.imaging.intensity import Intensity
 from s2m_edge.imaging.results.figures import measure
 from s2m_edge.imaging.study.frames import frames_of
+from s2m_edge.imaging.study.ultrasound import REGIONS
 from s2m_edge.notice import NOTICE
 
 FOLDER = "dicom"
@@ -35,6 +37,29 @@ _HOUNSFIELD = {
     "WindowCenter": ["40", "400"],
     "WindowWidth": ["400", "1500"],
 }
+
+_REGION = {
+    "RegionSpatialFormat": 1,
+    "RegionLocationMinX0": 2,
+    "RegionLocationMinY0": 1,
+    "RegionLocationMaxX1": 8,
+    "RegionLocationMaxY1": 6,
+    "PhysicalUnitsXDirection": 3,
+    "PhysicalUnitsYDirection": 3,
+    "PhysicalDeltaX": 0.02,
+    "PhysicalDeltaY": -0.05,
+}
+_TRACE = {
+    **_REGION,
+    "RegionSpatialFormat": 3,
+    "RegionLocationMinY0": 7,
+    "RegionLocationMaxY1": 8,
+    "PhysicalUnitsXDirection": 4,
+    "PhysicalUnitsYDirection": 7,
+}
+_OVER = {**_TRACE, "RegionLocationMinY0": 6}
+_BESIDE = {**_REGION, "RegionLocationMinY0": 7, "RegionLocationMaxY1": 8}
+
 
 DICOMS: dict[str, tuple[NDArray[Any], dict[str, Any], bool]] = {
     # name: stored values, attributes, whether VRs are implicit
@@ -64,9 +89,19 @@ DICOMS: dict[str, tuple[NDArray[Any], dict[str, Any], bool]] = {
         {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 1},
         True,
     ),
+    "ultrasound": (_COLOUR, {REGIONS: [_REGION, _TRACE]}, False),
+    "ultrasound-implicit": (_COLOUR, {REGIONS: [_TRACE, _REGION]}, True),
+    "ultrasound-with-spacing": (_COLOUR, {REGIONS: [_REGION], "PixelSpacing": ["2", "3"]}, False),
+    "ultrasound-two-pictures": (_COLOUR, {REGIONS: [_REGION, _BESIDE]}, False),
+    "ultrasound-no-picture": (_COLOUR, {REGIONS: [_TRACE]}, True),
+    "ultrasound-overlap": (_COLOUR, {REGIONS: [_REGION, _OVER]}, False),
+    "ultrasound-no-step": (_COLOUR, {REGIONS: [{**_REGION, "PhysicalDeltaX": 0.0}]}, False),
+    "ultrasound-no-place": (_COLOUR, {REGIONS: [{**_REGION, "RegionLocationMaxY1": 1}]}, True),
+    "ultrasound-no-regions": (_COLOUR, {REGIONS: []}, False),
 }  # fmt: skip
 
-MASKS = {
+MASKS: dict[str, tuple[Any, ...]] = {
+    # name: rows of labels, mm between rows and columns, the part of the picture that this holds in where it is not all
     "rectangle": (["......", ".1111.", ".1111.", "......"], (1.0, 1.0)),
     "anisotropic": (["......", ".1111.", ".1111.", "......"], (2.5, 0.25)),
     "corners": (["1.....", ".1....", "..1...", "...1.."], (0.5, 0.75)),
@@ -75,6 +110,9 @@ MASKS = {
     "two-classes": (["112222", "112222", "112...", "......"], (1.0, 3.0)),
     "at-the-edge": (["1....1", "......", "......", "2....."], (1.0, 1.0)),
     "one-is-absent": ([".....2", "....22", "......", "......"], (0.33, 0.44)),
+    "within-a-part": ([".1111.", ".1111.", "......", "......"], (0.5, 0.25), Part(0, 1, 3, 5)),
+    "beyond-a-part": (["111122", "111122", "......", "......"], (0.5, 0.25), Part(0, 1, 3, 6)),
+    "below-a-part": (["1....2", "1....2", "1.....", "......"], (0.5, 0.25), Part(0, 0, 2, 9)),
 }
 
 
@@ -91,7 +129,7 @@ def index_of(folder: Path) -> dict[str, Any]:
     return {
         "notice": NOTICE,
         "pictures": [_picture(folder / f"{name}.dcm") for name in DICOMS],
-        "masks": [_figures(name, lines, spacing) for name, (lines, spacing) in MASKS.items()],
+        "masks": [_figures(name, *values) for name, values in MASKS.items()],
     }
 
 
@@ -105,19 +143,23 @@ def _picture(path: Path) -> dict[str, Any]:
         shown.append({"intensity": intensity.to_dict(), "levels": levels.reshape(-1).tolist()})
     spacing = None
     if frame.spacing is not None:
-        spacing = {"rows": frame.spacing[0], "columns": frame.spacing[1], "from": frame.spacing_from}
-    return {"file": path.name, "height": frame.rows, "width": frame.columns, "spacing": spacing, "shown": shown}
+        part = None if frame.part is None else asdict(frame.part)
+        spacing = {"rows": frame.spacing[0], "columns": frame.spacing[1], "from": frame.spacing_from, "part": part}
+    size = {"height": frame.rows, "width": frame.columns}
+    return {"file": path.name, **size, "spacing": spacing, "unmeasured": frame.unmeasured, "shown": shown}
 
 
-def _figures(name: str, lines: list[str], spacing: tuple[float, float]) -> dict[str, Any]:
+def _figures(name: str, lines: list[str], spacing: tuple[float, float], part: Part | None = None) -> dict[str, Any]:
     labels = np.array([[int(sign.replace(".", "0")) for sign in line] for line in lines], np.uint8)
-    found = measure(labels[None], Grid(1, labels.shape[0], labels.shape[1], spacing), _CLASSES)
+    found = measure(labels[None], Grid(1, labels.shape[0], labels.shape[1], spacing, part=part), _CLASSES)
     return {
         "name": name,
         "labels": lines,
         "spacing": list(spacing),
-        "area_mm2": [entry.area_mm2[0] for entry in found if entry.area_mm2 is not None],
+        "part": None if part is None else asdict(part),
+        "area_mm2": [None if entry.area_mm2 is None else entry.area_mm2[0] for entry in found],
         "diameter_mm": [None if entry.diameter is None else entry.diameter.mm for entry in found],
+        "unmeasured": [entry.unmeasured for entry in found],
     }
 
 
@@ -132,8 +174,6 @@ def _dataset(values: NDArray[Any], tags: dict[str, Any], implicit: bool) -> Any:
         setattr(made.file_meta, f"MediaStorage{name}", value)
     made.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     made.ReferencedImageSequence = [_item(ReferencedSOPInstanceUID="1.2.3", PixelSpacing=[9, 9])]  # to be passed over
-    made["ReferencedImageSequence"].is_undefined_length = not implicit
-    made["ReferencedImageSequence"][0].is_undefined_length_sequence_item = not implicit
     colour = values.ndim == 3
     made.SamplesPerPixel, made.PhotometricInterpretation = (3, "RGB") if colour else (1, "MONOCHROME2")
     if colour:
@@ -141,7 +181,11 @@ def _dataset(values: NDArray[Any], tags: dict[str, Any], implicit: bool) -> Any:
     made.BitsAllocated = made.BitsStored = values.dtype.itemsize * 8
     made.HighBit, made.PixelRepresentation = made.BitsStored - 1, int(values.dtype.kind == "i")
     for name, value in tags.items():
-        setattr(made, name, value)
+        setattr(made, name, [_item(**item) for item in value] if name == REGIONS else value)
+    for sequence in (entry for entry in made if entry.VR == "SQ"):
+        sequence.is_undefined_length = not implicit
+        for item in sequence.value:
+            item.is_undefined_length_sequence_item = not implicit
     content = values.tobytes()
     made.PixelData = content + bytes(len(content) % 2)
     return made

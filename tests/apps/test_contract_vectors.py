@@ -193,8 +193,9 @@ def test_the_dicom_files_show_and_say_what_their_index_says(tmp_path: Path):
     dicoms.write_dicoms(tmp_path)
     for found in (dicoms.index_of(folder), json.loads((tmp_path / dicoms.INDEX_FILE).read_text(encoding="utf-8"))):
         for mine, theirs in zip(stored["masks"], found["masks"], strict=True):
+            assert mine["unmeasured"] == theirs["unmeasured"], AGAIN
             for figure in ("area_mm2", "diameter_mm"):
                 assert mine[figure] == pytest.approx(theirs[figure]), AGAIN
         assert stored["pictures"] == found["pictures"], AGAIN
     sources = {None if entry["spacing"] is None else entry["spacing"]["from"] for entry in stored["pictures"]}
-    assert sources == {None, "PixelSpacing", "ImagerPixelSpacing"}
+    assert sources == {None, "PixelSpacing", "ImagerPixelSpacing", "SequenceOfUltrasoundRegions"}

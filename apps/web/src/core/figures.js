@@ -1,8 +1,9 @@
 /** Areas and diameters in mm, where a file says how large its pixels are: s2m_edge/imaging/results/figures.py. */
 
 /**
- * @typedef {import('./dicom.js').Spacing} Spacing
- * @typedef {{ areaMm2: number, diameterMm: number | null }} Figures of one class; the diameter is null where it has no pixel
+ * @typedef {import('./spacing.js').Spacing} Spacing
+ * @typedef {{ areaMm2: number | null, diameterMm: number | null, unmeasured: string }} Figures of one class: no diameter where it
+ *   has no pixel, and neither, with the reason, where it leaves the part that the spacing is of
  * @typedef {[row: number, column: number]} Point in mm
  */
 
@@ -16,6 +17,7 @@
  */
 export function measure(labels, height, width, spacing, classes) {
   const figures = Array.from({ length: classes }, () => ({ pixels: 0, longest: -1 }));
+  const beyond = spacing.part ? outsideOf(spacing.part, labels, width, classes) : new Array(classes).fill(0);
   const seen = new Uint8Array(labels.length);
   for (let at = 0; at < labels.length; at += 1) {
     const label = labels[at];
@@ -25,10 +27,31 @@ export function measure(labels, height, width, spacing, classes) {
     entry.pixels += pixels;
     entry.longest = Math.max(entry.longest, farthest(hull(points)));
   }
-  return figures.map(({ pixels, longest }) => ({
-    areaMm2: pixels * (spacing.rows * spacing.columns),
-    diameterMm: longest < 0 ? null : longest,
-  }));
+  return figures.map(({ pixels, longest }, place) => {
+    if (beyond[place]) {
+      const unmeasured = `${beyond[place]} of its pixels lie outside the part of the picture whose pixels have a known size`;
+      return { areaMm2: null, diameterMm: null, unmeasured };
+    }
+    return { areaMm2: pixels * (spacing.rows * spacing.columns), diameterMm: longest < 0 ? null : longest, unmeasured: '' };
+  });
+}
+
+/**
+ * How many pixels of each class lie outside.
+ * @param {import('./spacing.js').Part} part
+ * @param {Uint8Array} labels
+ * @param {number} width
+ * @param {number} classes
+ */
+function outsideOf(part, labels, width, classes) {
+  const counts = new Array(classes).fill(0);
+  for (let at = 0; at < labels.length; at += 1) {
+    if (labels[at] === 0) continue;
+    const [row, column] = [Math.floor(at / width), at % width];
+    const inside = row >= part.top && row < part.bottom && column >= part.left && column < part.right;
+    if (!inside) counts[labels[at] - 1] += 1;
+  }
+  return counts;
 }
 
 /**

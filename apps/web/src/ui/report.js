@@ -21,7 +21,7 @@ export function modelTitle({ contract }) {
  * @param {Shown[]} shown
  */
 export function showResult(decision, shown) {
-  const { width, height, spacing, answers, between } = decision;
+  const { width, height, spacing, unmeasured, answers, between } = decision;
   const blocks = answers.map((answer, index) => {
     const { contract } = shown[index].opened;
     const rows = contract.classes.map(({ name, colour }, place) => {
@@ -45,6 +45,7 @@ export function showResult(decision, shown) {
     return make('div', { class: 'answer' }, ...title, ...found, ...rows, make('p', { class: 'time muted' }, time));
   });
   if (spacing) blocks.push(make('p', { class: 'spacing muted' }, spacingSentence(spacing)));
+  if (unmeasured) blocks.push(make('p', { class: 'spacing muted' }, `No figures in mm: ${unmeasured}.`));
   if (between) blocks.push(make('p', { class: 'between' }, agreementSentence(between)));
   element('result-body').replaceChildren(...blocks);
   showUnusual(

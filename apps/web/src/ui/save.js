@@ -63,7 +63,7 @@ function saver(text, label, action) {
  * @param {number} index
  */
 export function summary({ name, decision, shown, threshold }, index) {
-  const { width, height, spacing } = decision;
+  const { width, height, spacing, unmeasured } = decision;
   const { contract, selfTest } = shown[index].opened;
   const answer = decision.answers[index];
   const names = contract.classes.map((entry) => entry.name);
@@ -81,6 +81,10 @@ export function summary({ name, decision, shown, threshold }, index) {
     spacing_from: spacing ? spacing.from : '',
     area_mm2: inMillimetres('areaMm2'),
     diameter_mm: inMillimetres('diameterMm'),
+    remarks: [
+      ...(unmeasured ? [`there is no spacing: ${unmeasured}`] : []),
+      ...names.flatMap((label, place) => (millimetres?.[place].unmeasured ? [`${label}: ${millimetres[place].unmeasured}`] : [])),
+    ],
     threshold: contract.output.shape[1] === 1 ? (threshold ?? contract.threshold) : null,
     guard: guard && { score: Number(guard.score.toFixed(3)), threshold: Number(guard.threshold.toFixed(3)), unusual: guard.unusual },
     windows: answer.windows,

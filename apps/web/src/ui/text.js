@@ -18,15 +18,17 @@ export function grouped(value) {
  * Area and longest line of a class.
  * @param {import('../core/figures.js').Figures} figures
  */
-export function millimetresOf({ areaMm2, diameterMm }) {
+export function millimetresOf({ areaMm2, diameterMm, unmeasured }) {
+  if (areaMm2 === null) return `not in mm: ${unmeasured}`;
   const one = (/** @type {number} */ value) => value.toLocaleString('en-GB', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
   return `${one(areaMm2)} mm²${diameterMm === null ? '' : `, ${one(diameterMm)} mm across`}`;
 }
 
-/** @param {import('../core/dicom.js').Spacing} spacing */
+/** @param {import('../core/spacing.js').Spacing} spacing */
 export function spacingSentence({ rows, columns, from }) {
   const size = `Pixels of ${Number(rows.toPrecision(4))} x ${Number(columns.toPrecision(4))} mm (${from})`;
-  return from === 'PixelSpacing' ? `${size}.` : `${size}: at the detector; in the body they are smaller.`;
+  if (from === 'ImagerPixelSpacing') return `${size}: at the detector; in the body they are smaller.`;
+  return from === 'PixelSpacing' ? `${size}.` : `${size}, in the one region of the picture that says so.`;
 }
 
 /** @param {number} fraction 0..1 */

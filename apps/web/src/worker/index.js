@@ -22,8 +22,8 @@ import { runsFor, segment } from './segment.js';
  *   id: string, areas: number[], windows: number, networkMilliseconds: number, milliseconds: number,
  *   guard: GuardVerdict | null, fill: ImageBitmap, line: ImageBitmap, millimetres: import('../core/figures.js').Figures[] | null,
  * }} Answer
- * @typedef {import('../core/dicom.js').Spacing} Spacing
- * @typedef {{ width: number, height: number, spacing: Spacing | null, answers: Answer[], between: { agreement: number, dice: number } | null }} Decision
+ * @typedef {{ width: number, height: number } & import('../core/spacing.js').Known} Place what is known of the picture
+ * @typedef {Place & { answers: Answer[], between: { agreement: number, dice: number } | null }} Decision
  * @typedef {Omit<import('./segment.js').Segmented, 'stretched'> & { id: string, milliseconds: number, guard: GuardVerdict | null }} Outcome
  */
 
@@ -33,7 +33,7 @@ const models = new Map();
 /** @type {Map<string, string>} URL of the folder `ort/`, by model */
 const bases = new Map();
 
-/** @type {{ width: number, height: number, spacing: Spacing | null, outcomes: Outcome[] } | null} */
+/** @type {Place & { outcomes: Outcome[] } | null} */
 let present = null;
 
 /** @type {Map<string, Uint8Array>} the labels last shown, by model */
@@ -77,7 +77,7 @@ const HANDLERS = {
     present = null; // what was there before is of another picture, whatever becomes of this one
     shown.clear();
     const pixels = await readPicture(source, name);
-    const { width, height, spacing = null } = pixels;
+    const { width, height, spacing = null, unmeasured = '' } = pixels;
     const pictures = chosen.map(({ model }) => ({ name, width, height, rgba: pixels.under(model.bundle.contract.preprocessing.intensity) }));
     notify('picture', 0, 0, await bitmapFor(pictures[0].rgba, pixels)); // it can be looked at while the network runs
     const runs = chosen.map(({ model }) => runsFor(pixels, model.bundle.contract.preprocessing));
@@ -97,7 +97,7 @@ const HANDLERS = {
       outcomes.push({ id, ...segmented, milliseconds, guard });
       before += runs[place];
     }
-    present = { width, height, spacing, outcomes };
+    present = { width, height, spacing, unmeasured, outcomes };
     const decision = decideAll(threshold, true);
     return { value: decision, transfer: bitmapsOf(decision) };
   },
@@ -178,7 +178,7 @@ function heldVerdict(id, judged) {
  */
 function decideAll(threshold, timed) {
   if (!present) throw new AppError('there is no picture yet', 'Open one first.');
-  const { width, height, spacing, outcomes } = present;
+  const { width, height, spacing, unmeasured, outcomes } = present;
   const answers = outcomes.map((outcome) => {
     const { contract } = requirePassed(models.get(outcome.id)).bundle;
     const began = performance.now();
@@ -191,7 +191,7 @@ function decideAll(threshold, timed) {
     return { id, areas, millimetres, windows, networkMilliseconds, milliseconds, guard, ...paintLabels(labels, height, width, contract.classes) };
   });
   const [first, second] = outcomes.map(({ id }) => /** @type {Uint8Array} */ (shown.get(id)));
-  return { width, height, spacing, answers, between: second ? compareMasks(first, second) : null };
+  return { width, height, spacing, unmeasured, answers, between: second ? compareMasks(first, second) : null };
 }
 
 /** @param {Decision} decision */

@@ -18,9 +18,10 @@ const HEAD = 512; // bytes that tell what a file is
  * bits: `under` gives them, RGBA without transparency. The size of a pixel is what the file says of the body: PNG, JPEG
  * and the like say at most how large to print them.
  * @typedef {import('../core/intensity.js').Intensity} Intensity
- * @typedef {import('../core/dicom.js').Spacing} Spacing
+ * @typedef {import('../core/spacing.js').Spacing} Spacing
  * @typedef {{
  *   width: number, height: number, under: (intensity: Intensity) => Uint8ClampedArray<ArrayBuffer>, spacing?: Spacing | null,
+ *   unmeasured?: string,
  * }} Pixels
  */
 

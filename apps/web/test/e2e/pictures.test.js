@@ -110,6 +110,10 @@ test('areas and diameters in mm are shown where the file says how large its pixe
   assert.ok(Math.abs(Object.values(saved.area_mm2).reduce((sum, value) => sum + Number(value), 0) - pixels * 0.375) < 1e-9);
   await segment(page, () => page.locator('#file').setInputFiles(place('detector.dcm')), 'detector.dcm');
   assert.match(await body.innerText(), /Pixels of 0\.143 x 0\.143 mm \(ImagerPixelSpacing\): at the detector/);
+  await segment(page, () => page.locator('#file').setInputFiles(place('ultrasound.dcm')), 'ultrasound.dcm');
+  assert.match(await body.innerText(), /Pixels of 0\.5 x 0\.2 mm \(SequenceOfUltrasoundRegions\), in the one region of the picture/);
+  await segment(page, () => page.locator('#file').setInputFiles(place('ultrasound-overlap.dcm')), 'ultrasound-overlap.dcm');
+  assert.match(await body.innerText(), /No figures in mm: another ultrasound region lies over the one in centimetres/);
   for (const { file, path } of ENCODED.filter(({ name }) => ['png-rgb', 'jpeg-plain', 'exif-1-jpeg'].includes(name))) {
     await segment(page, () => page.locator('#file').setInputFiles(path), file);
     assert.doesNotMatch(await body.innerText(), /mm/);

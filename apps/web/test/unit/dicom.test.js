@@ -12,12 +12,12 @@ const bytesOf = (/** @type {string} */ file) => new Uint8Array(readFileSync(new 
 const anySize = () => {};
 
 test('every DICOM file of the vectors is shown as Python shows it, under every rule, and says how large its pixels are', () => {
-  assert.ok(index.pictures.length >= 14);
-  for (const { file, height, width, spacing, shown } of index.pictures) {
+  assert.ok(index.pictures.length >= 23);
+  for (const { file, height, width, spacing, unmeasured, shown } of index.pictures) {
     const bytes = bytesOf(file);
     assert.ok(isDicom(bytes), file);
     const read = readDicom(bytes, file, anySize);
-    assert.deepEqual([read.height, read.width, read.spacing], [height, width, spacing], file);
+    assert.deepEqual([read.height, read.width, read.spacing, read.unmeasured], [height, width, spacing, unmeasured], file);
     for (const { intensity, levels } of shown) {
       const rgba = read.under(intensity);
       const channels = levels.length / (height * width);
@@ -27,16 +27,20 @@ test('every DICOM file of the vectors is shown as Python shows it, under every r
     }
   }
   assert.ok(index.pictures.some((/** @type {any} */ { spacing }) => spacing === null), 'of some nothing is known');
+  assert.equal(index.pictures.filter((/** @type {any} */ { unmeasured }) => unmeasured !== '').length, 5, 'and of some it is said why');
+  assert.equal(index.pictures.filter((/** @type {any} */ { spacing }) => spacing?.part).length, 2);
 });
 
 test('areas and diameters in mm are those of Python', () => {
-  assert.ok(index.masks.length >= 8);
-  for (const { name, labels, spacing, area_mm2: areas, diameter_mm: diameters } of index.masks) {
+  assert.ok(index.masks.length >= 11);
+  for (const { name, labels, spacing, part, area_mm2: areas, diameter_mm: diameters, unmeasured: reasons } of index.masks) {
     const values = Uint8Array.from(labels.join('').replaceAll('.', '0'), Number);
     const [rows, columns] = spacing;
-    const found = measure(values, labels.length, labels[0].length, { rows, columns, from: 'PixelSpacing' }, 2);
-    found.forEach(({ areaMm2, diameterMm }, place) => {
-      assert.ok(Math.abs(areaMm2 - areas[place]) < 1e-9, name);
+    const found = measure(values, labels.length, labels[0].length, { rows, columns, from: 'PixelSpacing', part }, 2);
+    found.forEach(({ areaMm2, diameterMm, unmeasured }, place) => {
+      assert.equal(unmeasured, reasons[place], name);
+      if (areas[place] === null) assert.equal(areaMm2, null, name);
+      else assert.ok(Math.abs(/** @type {number} */ (areaMm2) - areas[place]) < 1e-9, name);
       if (diameters[place] === null) assert.equal(diameterMm, null, name);
       else assert.ok(Math.abs(/** @type {number} */ (diameterMm) - diameters[place]) < 1e-9, name);
     });
@@ -82,15 +86,17 @@ test('what is not read here is refused by name, with what opens it', () => {
 });
 
 test('no damaged byte does anything but show a picture or be refused', () => {
-  const whole = bytesOf('padding-implicit.dcm');
-  for (let at = 128; at < whole.length; at += 1) {
-    for (const value of [0, 0xff]) {
-      const bytes = whole.slice();
-      bytes[at] = value;
-      try {
-        readDicom(bytes, 'scan', (width, height) => assert.ok(width * height >= 0)).under(index.pictures[0].shown[1].intensity);
-      } catch (error) {
-        assert.equal(/** @type {any} */ (error).name, 'AppError', `byte ${at}: ${error}`);
+  for (const file of ['padding-implicit.dcm', 'ultrasound.dcm', 'ultrasound-implicit.dcm']) {
+    const whole = bytesOf(file);
+    for (let at = 128; at < whole.length; at += 1) {
+      for (const value of [0, 0xff]) {
+        const bytes = whole.slice();
+        bytes[at] = value;
+        try {
+          readDicom(bytes, 'scan', (width, height) => assert.ok(width * height >= 0)).under(index.pictures[0].shown[1].intensity);
+        } catch (error) {
+          assert.equal(/** @type {any} */ (error).name, 'AppError', `${file}, byte ${at}: ${error}`);
+        }
       }
     }
   }
@@ -104,8 +110,11 @@ test('a size is refused before the pixels are looked at', () => {
 });
 
 test('figures in mm are said with the size of a pixel, and where it is from', () => {
-  assert.equal(millimetresOf({ areaMm2: 1234.56, diameterMm: 40.04 }), '1,234.6 mm², 40.0 mm across');
-  assert.equal(millimetresOf({ areaMm2: 0, diameterMm: null }), '0.0 mm²');
-  assert.equal(spacingSentence({ rows: 0.703125, columns: 0.5, from: 'PixelSpacing' }), 'Pixels of 0.7031 x 0.5 mm (PixelSpacing).');
-  assert.match(spacingSentence({ rows: 0.143, columns: 0.143, from: 'ImagerPixelSpacing' }), /at the detector; in the body they are smaller\.$/);
+  assert.equal(millimetresOf({ areaMm2: 1234.56, diameterMm: 40.04, unmeasured: '' }), '1,234.6 mm², 40.0 mm across');
+  assert.equal(millimetresOf({ areaMm2: 0, diameterMm: null, unmeasured: '' }), '0.0 mm²');
+  assert.equal(millimetresOf({ areaMm2: null, diameterMm: null, unmeasured: '3 of its pixels lie outside' }), 'not in mm: 3 of its pixels lie outside');
+  assert.equal(spacingSentence({ rows: 0.703125, columns: 0.5, from: 'PixelSpacing', part: null }), 'Pixels of 0.7031 x 0.5 mm (PixelSpacing).');
+  assert.match(spacingSentence({ rows: 0.143, columns: 0.143, from: 'ImagerPixelSpacing', part: null }), /at the detector; in the body they are smaller\.$/);
+  const part = { top: 0, left: 0, bottom: 4, right: 4 };
+  assert.match(spacingSentence({ rows: 0.5, columns: 0.2, from: 'SequenceOfUltrasoundRegions', part }), /in the one region of the picture that says so\.$/);
 });
