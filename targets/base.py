@@ -29,6 +29,7 @@ from s2m_edge.deploy.spec import NetworkSpec
 from s2m_edge.errors import AnswerError, ImageError, LoweringError, S2MEdgeError, causes, in_one_line
 from s2m_edge.files import writing_failure
 from s2m_edge.imaging.preprocess import Preprocessing
+from s2m_edge.targets.provenance import shared_provenance
 from s2m_edge.targets.registry import Target
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class Exporter(ABC):
         request = replace(request, network=contiguous_network(request.network))
         path = folder / f"{ARTIFACT_STEM}{self.target.suffix}"
         try:
-            lowered = self.lower(request)
+            with shared_provenance():
+                lowered = self.lower(request)
             interrupts.heed()
             self.save(lowered, path, request)
             interrupts.heed()

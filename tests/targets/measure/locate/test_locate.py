@@ -19,6 +19,7 @@ from s2m_edge.checkpoint import network_spec, read_header
 from s2m_edge.deploy.bundle import Bundle, open_bundle
 from s2m_edge.deploy.spec import NetworkSpec
 from s2m_edge.errors import ParityError
+from s2m_edge.network.blocks import ChannelLayerNorm
 from s2m_edge.samples import sample_images
 from s2m_edge.targets import registry
 from s2m_edge.targets.base import Exporter
@@ -103,6 +104,29 @@ def test_a_fault_in_an_artifact_is_found_at_its_block_and_operator(
     assert (OTHER_GRAPH in found.remarks) == (block == "joined")
     with pytest.raises(ParityError, match=f"{target} float32: {block} is the first block"):
         found.require_kept()
+
+
+@pytest.mark.parametrize("target", [*KINDS, "litert"])
+def test_an_epsilon_of_zero_is_found(target: str, tiny: Tiny, lower: Lower):
+    """Of a norm of small values, in which the epsilon decides."""
+    if find_target(target).version() is None:
+        pytest.skip(f"{target} is not installed")
+    network, spec = tiny
+    small = deepcopy(network)
+    with torch.no_grad():
+        for parameter in small.deep[0].parameters():
+            parameter.mul_(1e-3)
+    spec = spec.of(small)
+    without = deepcopy(small)
+    norm = without.deep[1]
+    assert isinstance(norm, ChannelLayerNorm)
+    norm.epsilon = 0.0
+    found = locate(lower(target, without, spec), small, spec, PICTURES[:1])
+    assert found.first is not None
+    assert found.first.block == "deep"
+    assert found.operator is not None
+    if target in KINDS:
+        assert found.operator.kind == KINDS[target][3]
 
 
 def test_faults_planted_in_a_litert_file_are_found(tiny: Tiny, lowered_once, tmp_path: Path):
