@@ -54,7 +54,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "s2m_edge.targets.registry",
         "s2m_edge.targets.base",
         "s2m_edge.targets.look",
-    ),  # the table, and what its rows name
+        "s2m_edge.targets.provenance",
+    ),  # the table, what its rows name, and what all lower with
     (
         "s2m_edge.targets.quiet",
         "s2m_edge.targets.half_storage",
