@@ -10,6 +10,7 @@ from torch import Tensor
 
 from s2m_edge.checkpoint import CheckpointHeader, load_model, read_header
 from s2m_edge.errors import CheckpointError
+from s2m_edge.network.config import S2MNetConfig
 from s2m_edge.network.model import S2MNet
 from s2m_edge.train.module import SegmentationModule
 from s2m_edge.train.teacher.file import TeacherHeader, load_teacher, read_teacher_header
@@ -39,10 +40,24 @@ def start_from(module: SegmentationModule, start: Path | None) -> CheckpointHead
         module.network.load_state_dict({**weights, **_adapted(weights, module.network.state_dict())})
     except RuntimeError:
         raise CheckpointError(
-            f"{start} has another layout ({header.config.layout}) than the recipe ({config.layout})",
+            f"{start} has another layout than the recipe ({_unlike(header.config, config)})",
             "Change the recipe's layout, or leave --start out.",
         ) from None
     return header
+
+
+def _unlike(start: S2MNetConfig, recipe: S2MNetConfig) -> str:
+    """What of two layouts differs, in words; sizes, channels and classes may."""
+    fitted = replace(start, size=recipe.size, in_channels=recipe.in_channels, classes=recipe.classes).to_dict()
+    unlike = {name: (fitted[name], value) for name, value in recipe.to_dict().items() if fitted[name] != value}
+    return "; ".join(f"{name}: {_plain(one)}, the recipe's {_plain(other)}" for name, (one, other) in unlike.items())
+
+
+def _plain(value: object) -> str:
+    """A value of a configuration, and no word of Python."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "none"
+    return str(value)
 
 
 def _teacher_from(network: TeacherNetwork, start: Path) -> TeacherHeader:
