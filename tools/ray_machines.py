@@ -1,6 +1,6 @@
 """Works on an archive with Ray on two machines, one of which may be lost meanwhile, and compares with this one alone.
 
-    sudo python tools/ray_machines.py BUNDLE MANIFEST OUT [--lose]
+    sudo python tools/ray_machines.py BUNDLE MANIFEST OUT [--lose] [--seconds 300]
 
 The machines are Linux's: each has processes, a network, a host name, shared memory and a temporary folder of Ray of
 its own, and a cable to the other one; bundle, pictures and OUT are under the same paths on both, as on a network drive.
@@ -145,30 +145,38 @@ def predict(bundle: Path, manifest: Path, out: Path, *more: str) -> list[str]:
     return [*start, "--out", str(out), "--workers", "2", "--threads", "1", *more]
 
 
-def on_two_machines(bundle: Path, manifest: Path, out: Path, *, lose: bool) -> None:
-    """Work on an archive with both; SystemExit if that fails."""
+def on_two_machines(bundle: Path, manifest: Path, out: Path, *, lose: bool, seconds: float = LONGEST_WAIT) -> None:
+    """Work on an archive with both; SystemExit if that fails, or has not ended after so many seconds."""
     with tempfile.TemporaryDirectory(prefix="s2m-", ignore_cleanup_errors=True) as place:
         with cluster(Path(place)) as (first, second):
             ray = ("--engine", "ray", "--ray-address", f"{first.address}:{PORT}")
             running = subprocess.Popen(first.command(*predict(bundle, manifest, out, *ray)), env=_environment())
             try:
                 if lose:
-                    _once_it_has_worked(out, second, running, len(manifest.read_text().splitlines()) // 3)
+                    _once_it_has_worked(out, second, running, len(manifest.read_text().splitlines()) // 3, seconds)
                     second.switch_off()
-                code = running.wait(LONGEST_WAIT)
+                code = running.wait(seconds)
+            except subprocess.TimeoutExpired:
+                raise SystemExit(
+                    f"error: predict had not ended after {seconds:g} s; give it more (--seconds)"
+                ) from None
             finally:
                 running.kill()
         if code:
             raise SystemExit(f"error: predict ended with {code}")
 
 
-def _once_it_has_worked(out: Path, machine: Machine, running: subprocess.Popen[bytes], least: int) -> None:
-    end = time.monotonic() + LONGEST_WAIT
+def _once_it_has_worked(
+    out: Path, machine: Machine, running: subprocess.Popen[bytes], least: int, seconds: float
+) -> None:
+    end = time.monotonic() + seconds
     while running.poll() is None and time.monotonic() < end:
         done = shares(out)
         if done[machine.name] and done.total() >= least:
             return
         time.sleep(0.05)
+    if running.poll() is None:
+        raise SystemExit(f"error: {machine.name} had done nothing after {seconds:g} s; give it more (--seconds)")
     raise SystemExit(f"error: the list ended before {machine.name} had done anything; give a longer one")
 
 
@@ -212,6 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("out", type=Path, help="a new folder; archives come to lie in it")
     parser.add_argument("--lose", action="store_true", help="switch the second machine off in the middle")
+    parser.add_argument("--seconds", type=float, default=LONGEST_WAIT, help="for the work on two machines")
     given = parser.parse_args(arguments)
     reason = why_not()
     if reason:
@@ -220,7 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
     given.out.mkdir(parents=True)
     bundle, manifest, out = given.bundle.resolve(), given.manifest.resolve(), given.out.resolve()
     _run(predict(bundle, manifest, out / "local"))
-    on_two_machines(bundle, manifest, out / "ray", lose=given.lose)
+    on_two_machines(bundle, manifest, out / "ray", lose=given.lose, seconds=given.seconds)
     found, wrong = shares(out / "ray"), differing(out / "local", out / "ray")
     print(", ".join(f"{name}: {count} items" for name, count in sorted(found.items())), flush=True)
     print(f"{len(wrong)} files differ" + "".join(f"\n{name}" for name in wrong[:10]))
