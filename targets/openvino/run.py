@@ -55,6 +55,9 @@ class OpenVINORunner(Runner):
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": computed, "PERFORMANCE_HINT": "LATENCY"}
         if self.threads is not None and self.plugin == "CPU":
             options["INFERENCE_NUM_THREADS"] = self.threads
+            # Bound, they would sit on the first cores in every process: two of one thread each would share a core, and
+            # leave the other idle.
+            options["ENABLE_CPU_PINNING"] = False
         return options
 
     def choice(self) -> Choice:

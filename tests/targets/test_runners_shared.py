@@ -7,9 +7,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 
 from networks import plain_u_net
 from s2m_edge.deploy.bundle import open_bundle
+from s2m_edge.devices import usable_cores
 from s2m_edge.errors import ImageError, LoweringError
 from s2m_edge.imaging.preprocess import fit_to_network
 from s2m_edge.imaging.read import read_image
@@ -38,6 +41,9 @@ SLOW = {"coreai": (4, 4)}
 PROCESSES = 8
 FEWER = dict.fromkeys(("executorch", "coreml", "coreai"), 3)
 """Processes of the targets whose runtimes import PyTorch, which takes seconds in each."""
+
+LOOKED_AT = 0.5
+"""Seconds for which the threads of a runner that predicts are looked at."""
 
 SAME, OTHER = 1e-5, 1e-1
 """Probability errors: what a runtime's sums differ by on another number of threads; what two pictures' answers do."""
@@ -127,6 +133,37 @@ def assert_each_has_its_own(
 def test_threads_that_share_a_runner_get_their_own_pictures_answers(target, threads, folder_of, pictures, alone):
     runner = open_runner(open_bundle(folder_of(target)), threads)
     assert_each_has_its_own(runner, pictures, alone(target), *SLOW.get(target.name, (THREADS, CALLS)))
+
+
+def bound() -> set[int]:
+    """This process's threads that may not run on all of its cores."""
+    cores = {}
+    for number in map(int, os.listdir("/proc/self/task")):
+        with suppress(ProcessLookupError):
+            cores[number] = os.sched_getaffinity(number)
+    most = max(map(len, cores.values()))
+    return {number for number, own in cores.items() if len(own) < most}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not say which cores a thread is on")
+@pytest.mark.skipif(usable_cores() < 2, reason="there is one core")
+@EACH
+def test_a_runner_of_some_threads_is_bound_to_no_core(target: Target, folder_of, pictures):
+    """Processes that each have a share of the cores would be bound to the same ones."""
+    runner = open_runner(open_bundle(folder_of(target)), threads=2)
+    before, found = bound(), set()
+    end = time.monotonic() + LOOKED_AT
+
+    def predict() -> None:
+        while time.monotonic() < end:
+            runner.predict(pictures[0])
+
+    predicting = threading.Thread(target=predict)
+    predicting.start()
+    while predicting.is_alive():
+        found |= bound() - before
+    predicting.join()
+    assert found == set()
 
 
 @pytest.mark.skipif(find_compiler() is None or find_cmake() is None, reason="no compiler or no CMake for the kernels")

@@ -23,7 +23,8 @@ from s2m_edge.deploy.guard import GUARD_FILE
 from s2m_edge.errors import MissingBackendError
 from s2m_edge.files import file_sha256
 from s2m_edge.network.model import S2MNet
-from support import NARROW, decided, lively_network
+from s2m_edge.samples import sample_images
+from support import NARROW, decided, lively_network, save_quantized
 
 RunNode = Callable[..., str]
 
@@ -76,7 +77,7 @@ def narrow_network() -> S2MNet:
 
 @pytest.fixture(scope="session")
 def narrow_bundles(narrow_network: S2MNet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Its bundles by float precision."""
+    """Its bundles by precision."""
 
     def export(folder: Path) -> Path:
         folder.mkdir()
@@ -84,6 +85,8 @@ def narrow_bundles(narrow_network: S2MNet, tmp_path_factory: pytest.TempPathFact
         save_checkpoint(checkpoint, narrow_network, {"dataset": "none", "domain": "polyp", "class_names": ["polyp"]})
         for precision in ("float32", "float16", "float16-mixed"):
             find_or_export_bundle("onnx", checkpoint, precision, folder=folder)
+        quantized = save_quantized(checkpoint, narrow_network, sample_images("polyp"), folder / "quantized")
+        find_or_export_bundle("onnx", quantized, "int8", folder=folder)
         return folder
 
     folder = once(tmp_path_factory, "narrow", export)
