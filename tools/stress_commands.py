@@ -25,6 +25,7 @@ from s2m_edge.deploy.bundle import open_bundle
 from s2m_edge.errors import S2MEdgeError
 from s2m_edge.imaging.read import read_image
 from s2m_edge.leftovers import FILE_MOMENT
+from s2m_edge.quantize.images import MINIMUM_COUNT
 from s2m_edge.samples import sample_images
 from support import decided, lively_network, write_sample_folder
 
@@ -68,11 +69,11 @@ def commands(folder: Path) -> dict[str, list[str]]:
     """The commands, each with a folder of its own for what it writes, which is called like it."""
     checkpoint = folder / "small.safetensors"
     save_checkpoint(checkpoint, decided(lively_network()), {"dataset": "none", "domain": "polyp"})
-    data = write_sample_folder(folder / "data", ("train",) * 3 + ("val",))
+    data = write_sample_folder(folder / "data", ("train",) * MINIMUM_COUNT + ("val",))
     export = ["export", "--target", "onnx", "--checkpoint", str(checkpoint), "--out"]
     run([*export, str(folder / "exports")])
     bundle = folder / "exports" / "small-onnx-float32"
-    options = ["--data", str(data), "--method", "ptq", "--images", "3"]
+    options = ["--data", str(data), "--method", "ptq", "--images", str(MINIMUM_COUNT)]
     return {
         "export": [*export, str(folder / "export")],
         "quantize": ["quantize", str(checkpoint), *options, "--out", str(folder / "quantize" / "x.safetensors")],
