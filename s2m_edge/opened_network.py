@@ -15,6 +15,7 @@ from s2m_edge.checkpoint import (
     read_header,
 )
 from s2m_edge.deploy.bundle import Bundle
+from s2m_edge.deploy.origin import float_origin
 from s2m_edge.deploy.precision import Precision
 from s2m_edge.deploy.soundness import require_sound_network
 from s2m_edge.deploy.spec import NetworkSpec
@@ -44,7 +45,7 @@ class OpenedNetwork:
         The weights of an int8 bundle are the rounded ones; it names those that they were made from.
         """
         entry = bundle.contract.values["checkpoint"]
-        origin = entry["provenance"].get("float", {}).get("weights_sha256")
+        origin = float_origin(entry["provenance"]).get("weights_sha256")
         known = (bundle.contract.weights_sha256, *((origin,) if self.header is None else ()))
         if self.spec.weights_sha256 in known:
             return

@@ -115,12 +115,14 @@ def _parsed(metadata: Mapping[str, str], path: Path) -> tuple[dict[str, Any], di
         version = int(metadata["format_version"])
         config_values, provenance = json.loads(metadata["config"]), json.loads(metadata["provenance"])
         quantization = json.loads(metadata["quantization"]) if "quantization" in metadata else None
-        if not all(isinstance(values, dict) for values in (config_values, provenance, quantization or {})):
+        objects = (config_values, provenance, {} if quantization is None else quantization)
+        if not all(isinstance(values, dict) for values in objects):
             raise ValueError("no object")
+        provenance = {key: value for key, value in provenance.items() if value is not None or key not in USED_ENTRIES}
         for key, kind in USED_ENTRIES.items():
-            if not isinstance(provenance.get(key) or kind(), kind):
+            if not isinstance(provenance.get(key, kind()), kind):
                 raise ValueError(key)
-        if not all(isinstance(name, str) for name in provenance.get("class_names") or ()):
+        if not all(isinstance(name, str) for name in provenance.get("class_names", ())):
             raise ValueError("class_names")
     except (KeyError, ValueError, RecursionError):
         raise CheckpointError(f"{path} has damaged metadata", "Copy the checkpoint again.") from None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from s2m_edge.bundled import BUNDLED_CHECKPOINTS, QUANTIZED_SUFFIX
 from s2m_edge.checkpoint.header import CheckpointHeader, read_header
+from s2m_edge.deploy.origin import float_origin
 from s2m_edge.deploy.precision import PRECISION_ROWS, Precision, require_fitting_precision
 from s2m_edge.errors import CheckpointError
 
@@ -28,7 +29,7 @@ def quantized_counterpart(header: CheckpointHeader) -> Path | None:
     """The bundled int8 checkpoint that was made from a float one, or None."""
     for name, path in BUNDLED_CHECKPOINTS.items():
         if name.endswith(QUANTIZED_SUFFIX) and path.is_file():
-            origin = read_header(path).provenance.get("float", {})
+            origin = float_origin(read_header(path).provenance)
             if origin.get("weights_sha256") == header.weights_sha256:
                 return path
     return None

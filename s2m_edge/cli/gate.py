@@ -141,6 +141,7 @@ def gate(
 def _float_header(header: CheckpointHeader, given: Path | None) -> CheckpointHeader:
     """Of the float checkpoint that `header`'s was made from; `header` itself if it is one."""
     from s2m_edge.checkpoint import bundled_with_weights, read_header
+    from s2m_edge.deploy.origin import float_origin
     from s2m_edge.errors import CheckpointError, ConfigurationError
     from s2m_edge.targets.measure.parity.stages import require_origin
 
@@ -148,7 +149,7 @@ def _float_header(header: CheckpointHeader, given: Path | None) -> CheckpointHea
         if given is not None:
             raise ConfigurationError(f"{header.path.name} is a float checkpoint", "Leave --float out.")
         return header
-    origin = header.provenance.get("float", {})
+    origin = float_origin(header.provenance)
     found = given or bundled_with_weights(str(origin.get("weights_sha256", "")))
     if found is None:
         raise CheckpointError(

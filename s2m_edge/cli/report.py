@@ -166,15 +166,18 @@ def _require_outside(out: Path, bundles: list[Bundle]) -> None:
 
 def _float_weights(bundle: Bundle) -> str:
     """What bundles of one network share: the hash of its float weights, from which int8 ones were made."""
-    origin = bundle.contract.values["checkpoint"]["provenance"].get("float", {}).get("weights_sha256")
+    from s2m_edge.deploy.origin import float_origin
+
+    origin = float_origin(bundle.contract.values["checkpoint"]["provenance"]).get("weights_sha256")
     return str(origin or bundle.contract.weights_sha256)
 
 
 def _require_relation(header: CheckpointHeader, bundle: Bundle) -> None:
     """Raise ContractError unless a bundle came from this checkpoint, or both from one float network."""
+    from s2m_edge.deploy.origin import float_origin
     from s2m_edge.errors import ContractError
 
-    origin = header.provenance.get("float", {}).get("weights_sha256")
+    origin = float_origin(header.provenance).get("weights_sha256")
     if _float_weights(bundle) not in (header.weights_sha256, origin):
         raise ContractError(
             f"{header.path.name} does not have the weights that {bundle.folder} was exported from (SHA-256 differs)",

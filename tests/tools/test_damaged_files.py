@@ -20,7 +20,9 @@ from safetensors import safe_open
 from damaged_files import KINDS, STRANGE, Kind, damaged, with_metadata
 from s2m_edge.bundled import BUNDLED_CHECKPOINTS, FLOAT_NAMES, QUANTIZED_SUFFIX
 from s2m_edge.checkpoint import network_spec, read_header
-from s2m_edge.errors import S2MEdgeError
+from s2m_edge.checkpoint.header import USED_ENTRIES
+from s2m_edge.deploy.origin import float_origin
+from s2m_edge.errors import CheckpointError, S2MEdgeError
 from s2m_edge.network.fake_quantized.config import QuantizationConfig
 
 FEW = settings(
@@ -136,3 +138,38 @@ def test_every_value_of_a_quantization_is_checked(name: str):
         if said == "read":
             assert not is_another_kind(was, strange), (key, strange)
             assert strange in ([], -1)  # no block in float, and a floor
+
+
+NOTHING = (0, False, "", [], 0.0)
+"""Values that count as none where it is not looked at of which kind they are."""
+
+
+@pytest.mark.parametrize("text", ["config", "provenance", "quantization"])
+def test_a_text_of_the_metadata_that_is_no_object_is_refused(text: str, tmp_path: Path):
+    content, _ = header_alone(BUNDLED_CHECKPOINTS["polyp-int8"])
+    path = tmp_path / "x.safetensors"
+    for value in (*NOTHING, 1, "text", [{}]):
+        path.write_bytes(with_metadata(content, {text: json.dumps(value)}))
+        with pytest.raises(CheckpointError, match="damaged metadata"):
+            read_header(path)
+
+
+@pytest.mark.parametrize("entry", USED_ENTRIES)
+def test_an_entry_of_the_provenance_that_is_used_is_of_its_kind_or_not_there(entry: str, tmp_path: Path):
+    content, metadata = header_alone(BUNDLED_CHECKPOINTS["polyp-int8"])
+    path, provenance = tmp_path / "x.safetensors", json.loads(metadata["provenance"])
+    for value in (*NOTHING, 1, None):
+        path.write_bytes(with_metadata(content, {"provenance": json.dumps(provenance | {entry: value})}))
+        if value is not None and not isinstance(value, USED_ENTRIES[entry]):
+            with pytest.raises(CheckpointError, match="damaged metadata"):
+                read_header(path)
+            continue
+        found = read_header(path)
+        assert network_spec(found).name
+        assert (entry in found.provenance) == (value is not None)
+        assert float_origin(found.provenance) == (provenance["float"] if entry != "float" else {})
+
+
+@pytest.mark.parametrize("value", [*NOTHING, 1, None])
+def test_a_bundle_whose_origin_is_no_object_says_none(value: object):
+    assert float_origin({"float": value}) == {}

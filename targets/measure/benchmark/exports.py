@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from s2m_edge.checkpoint import ResampledFilterWarning, checkpoint_for, load_network, network_spec
 from s2m_edge.deploy.bundle import Bundle, open_bundle
 from s2m_edge.deploy.contract import CONTRACT_FILE
+from s2m_edge.deploy.origin import float_origin
 from s2m_edge.errors import CapabilityError, ContractError, LoweringError, ParityError, S2MEdgeError
 from s2m_edge.targets.export import bundle_name, export_bundle
 from s2m_edge.targets.measure.benchmark.contenders import S2M_NET, Contender, bundle_title
@@ -62,8 +63,7 @@ def common_size(bundles: Sequence[Bundle], header: CheckpointHeader, size: int |
 
 def is_of(bundle: Bundle, header: CheckpointHeader) -> bool:
     """Whether a bundle was exported from this checkpoint or from its int8 form."""
-    origin = bundle.contract.values["checkpoint"]["provenance"].get("float", {})
-    made_from = origin.get("weights_sha256") if isinstance(origin, dict) else None
+    made_from = float_origin(bundle.contract.values["checkpoint"]["provenance"]).get("weights_sha256")
     return header.weights_sha256 in (bundle.contract.weights_sha256, made_from)
 
 

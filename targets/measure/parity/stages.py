@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from s2m_edge.deploy.origin import float_origin
 from s2m_edge.deploy.precision import PRECISION_ROWS
 from s2m_edge.errors import CheckpointError, ParityError
 from s2m_edge.notice import NOTICE
@@ -80,7 +81,7 @@ def require_origin(header: CheckpointHeader, float_header: CheckpointHeader) -> 
     """Raise CheckpointError unless `header`'s int8 checkpoint was made from `float_header`'s file."""
     if header.quantization is None:
         raise CheckpointError(f"{header.path} is a float checkpoint", "Give one of s2m-edge quantize.")
-    origin = header.provenance.get("float", {})
+    origin = float_origin(header.provenance)
     if origin.get("weights_sha256") != float_header.weights_sha256:
         raise CheckpointError(
             f"{header.path.name} was not made from {float_header.path.name} (SHA-256 differs)",
