@@ -72,10 +72,10 @@ def lowered(target: str, checkpoint: str | None, way: str) -> tuple[str, float]:
 
 def _warm(exporter: Exporter) -> None:
     """Import what the backend imports when it first lowers, by the smallest network that there is."""
-    convolution = torch.nn.Conv2d(3, 1, 1).eval().requires_grad_(False)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 1, 1)).eval().requires_grad_(False)
     spec = make_spec("warm", height=32, width=32)
     with tempfile.TemporaryDirectory() as folder:
-        exporter.export(LoweringRequest(convolution, spec.of(convolution)), Path(folder))
+        exporter.export(LoweringRequest(network, spec.of(network)), Path(folder))
 
 
 def measured(target: str, checkpoint: str | None, rounds: int) -> tuple[dict[str, float], str]:
