@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from torch import nn
 
@@ -33,8 +33,11 @@ def replace_modules(
     rewritten = copy.deepcopy(network)
     found = [(name, module) for name, module in rewritten.named_modules() if isinstance(module, old)]
     for name, module in found:
+        made = make(module).train(module.training)
+        if not name:  # the network itself is such a module
+            return cast("Network", made)
         parent_name, _, attribute = name.rpartition(".")
-        setattr(rewritten.get_submodule(parent_name), attribute, make(module).train(module.training))
+        setattr(rewritten.get_submodule(parent_name), attribute, made)
     require_match(network, rewrite, len(found))
     return rewritten
 

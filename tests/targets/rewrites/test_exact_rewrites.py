@@ -30,6 +30,7 @@ from s2m_edge.targets.rewrites import (
     sum_branches,
 )
 from s2m_edge.targets.rewrites.compact_spectral import compact_spectral
+from s2m_edge.targets.rewrites.replace import replace_modules
 from support import ENCODER_STAGES, lively_network
 
 Rewrite = Callable[[nn.Module], nn.Module]
@@ -219,3 +220,11 @@ def test_norms_of_maps_are_arithmetic(norm: nn.Module) -> None:
 def test_a_norm_with_statistics_of_its_own_stays() -> None:
     network = nn.Sequential(nn.InstanceNorm2d(3, track_running_stats=True)).eval()
     assert isinstance(norms_as_arithmetic(network)[0], nn.InstanceNorm2d)
+
+
+def test_a_network_that_is_one_such_module_is_replaced_as_a_whole():
+    convolution = nn.Conv2d(3, 1, 1).eval()
+    wrapped = replace_modules(convolution, nn.Conv2d, lambda module: nn.Sequential(module))
+    assert [type(module) for module in wrapped.modules()] == [nn.Sequential, nn.Conv2d]
+    image = torch.rand(1, 3, 4, 4)
+    assert torch.equal(wrapped(image), convolution(image))
