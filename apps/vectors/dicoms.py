@@ -96,6 +96,7 @@ DICOMS: dict[str, tuple[NDArray[Any], dict[str, Any], bool]] = {
     "ultrasound-no-picture": (_COLOUR, {REGIONS: [_TRACE]}, True),
     "ultrasound-overlap": (_COLOUR, {REGIONS: [_REGION, _OVER]}, False),
     "ultrasound-no-step": (_COLOUR, {REGIONS: [{**_REGION, "PhysicalDeltaX": 0.0}]}, False),
+    "ultrasound-two-steps": (_COLOUR, {REGIONS: [{**_REGION, "PhysicalDeltaX": [0.02, 0.03]}]}, False),
     "ultrasound-no-place": (_COLOUR, {REGIONS: [{**_REGION, "RegionLocationMaxY1": 1}]}, True),
     "ultrasound-no-regions": (_COLOUR, {REGIONS: []}, False),
 }  # fmt: skip
