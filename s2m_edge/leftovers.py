@@ -19,7 +19,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -173,6 +173,52 @@ def _remove_files(parent: Path) -> int:
                 finally:
                     os.close(handle)
     return count
+
+
+def remove_unfinished(parent: Path, ended: Callable[[str], bool]) -> int:
+    """Remove what was being written in `parent` for places whose work has ended, on whatever machine that was.
+
+    For a caller who knows that nobody works on them any more: `repair` leaves alone what another machine may be
+    writing. What a living process has locked stays.
+
+    Args:
+        ended: whether the work on a place is over, by its name in `parent`.
+
+    Returns:
+        How many files and folders. Nothing here raises: what cannot be removed stays.
+    """
+    count = _remove_files(parent)  # names too long to tell whose they are among them
+    with suppress(OSError):
+        for path in list(parent.iterdir()):
+            found = _PRIVATE.fullmatch(path.name)  # files too: their ID is one of a folder's
+            if found is None or found["kind"] != "partial" or path.is_symlink() or not ended(found["name"]):
+                continue
+            with suppress(OSError):
+                count += _remove_unlocked(path)
+    return count
+
+
+def _remove_unlocked(path: Path) -> bool:
+    """Remove a private file or folder, unless a living process has its lock; whether that was done.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    lock = path / LOCK if path.is_dir() else path
+    if not lock.exists():  # killed before it had one
+        path.rmdir()
+        return True
+    handle = os.open(lock, os.O_RDWR)
+    try:
+        if not (_lock(handle) or _knows_no_locks(handle)):
+            return False
+        if path.is_dir():
+            _remove(path)
+        else:
+            path.unlink()
+    finally:
+        os.close(handle)
+    return True
 
 
 @contextmanager

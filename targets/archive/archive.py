@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from typing import Any, Literal
 from s2m_edge import interrupts
 from s2m_edge.errors import ConfigurationError, OutputError
 from s2m_edge.files import alone, require_writable
+from s2m_edge.leftovers import remove_unfinished
 from s2m_edge.targets.archive.job import Job, Known, known_of
 from s2m_edge.targets.archive.ledger import Ledger, open_ledger
 from s2m_edge.targets.archive.local import Crew, work_locally
@@ -77,11 +78,14 @@ def work_through(
         progress("", 0, total)
         began = time.perf_counter()
         jobs = _jobs(manifest, ledger)
-        for outcome in _outcomes(jobs, crew, engine, address):
-            counts[outcome.status] += 1
-            if outcome.status != "skipped":
-                ledger.append(outcome.record)
-            progress(str(outcome.record["name"]), sum(counts.values()), total)
+        try:
+            for outcome in _outcomes(jobs, crew, engine, address):
+                counts[outcome.status] += 1
+                if outcome.status != "skipped":
+                    ledger.append(outcome.record)
+                progress(str(outcome.record["name"]), sum(counts.values()), total)
+        finally:
+            _sweep(manifest, out)
         seconds = time.perf_counter() - began
         told = write_tables(out, ledger, manifest.items)
     return Totals(total, counts["done"], counts["skipped"], counts["failed"], told.unusual, seconds, told.failures)
@@ -99,6 +103,21 @@ def _jobs(manifest: Manifest, ledger: Ledger) -> Iterator[Job]:
     for item in manifest.items:
         interrupts.heed()
         yield Job(item, _known(ledger, item))
+
+
+def _sweep(manifest: Manifest, out: Path) -> None:
+    """Remove what workers that were killed, or machines that were lost, had begun to write for the manifest's items."""
+    names: dict[Path, set[str]] = {}
+    for item in manifest.items:
+        place = out / item.name
+        names.setdefault(place.parent, set()).add(place.name)
+    for folder, items in names.items():
+        remove_unfinished(folder, lambda name, items=items: _is_output(name, items))
+
+
+def _is_output(name: str, items: Collection[str]) -> bool:
+    """Whether a file's name is that of an item's result: the item's own name, and what sets the results apart."""
+    return any(name[end : end + 1] in ("", "-", ".") and name[:end] in items for end in range(1, len(name) + 1))
 
 
 def _known(ledger: Ledger, item: Item) -> Known | None:

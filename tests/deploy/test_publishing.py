@@ -17,7 +17,7 @@ import pytest
 from s2m_edge import leftovers
 from s2m_edge.exchange import exchange
 from s2m_edge.files import FolderKind, require_writable, staged_folder
-from s2m_edge.leftovers import DAY, LOCK, repair
+from s2m_edge.leftovers import DAY, LOCK, remove_unfinished, repair
 
 ROOT = Path(__file__).parents[2]
 KIND = FolderKind("a test's folder", lambda folder: ["content"])
@@ -255,3 +255,43 @@ def test_a_file_of_another_machine_and_what_only_looks_alike_stay(unfinished: Pa
         os.utime(path, LONG_AGO)
     assert repair(unfinished.parent) == ""
     assert all(path.exists() for path in (elsewhere, *alike))
+
+
+def of_another_machine(folder: Path, name: str) -> Path:
+    """A private file of a machine that was lost, as another one sees it."""
+    number = "000" if leftovers._machine_number() != "000" else "111"
+    path = folder / f".{name}.partial-{number}12345"
+    path.write_bytes(b"half")
+    return path
+
+
+def test_where_the_work_has_ended_what_a_lost_machine_had_begun_is_removed(tmp_path: Path):
+    file = of_another_machine(tmp_path, "a.png")
+    folder = tmp_path / ".a.partial-0123abcd"
+    (folder / "new").mkdir(parents=True)
+    (folder / LOCK).write_text(json.dumps({**ELSEWHERE, "process": 1}))
+    unmarked = tmp_path / ".a.b.partial-0123abcd"
+    unmarked.mkdir()
+    kept = [of_another_machine(tmp_path, "b.png"), tmp_path / ".a.png.old-0123abcd", tmp_path / "a.png"]
+    kept[1].mkdir()
+    kept[2].write_bytes(b"whole")
+    assert remove_unfinished(tmp_path, lambda name: name.startswith("a")) == 3
+    assert not any(path.exists() for path in (file, folder, unmarked))
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_what_a_living_process_writes_stays_even_where_the_work_has_ended(tmp_path: Path):
+    path = of_another_machine(tmp_path, "a.png")
+    with path.open("r+b") as file:
+        leftovers.mark_ours(file.fileno())
+        assert remove_unfinished(tmp_path, lambda name: True) == 0
+        assert path.exists()
+    with leftovers.private_folder(tmp_path / "a", "partial") as folder:
+        assert remove_unfinished(tmp_path, lambda name: True) == 1
+        assert not path.exists()
+        assert folder.exists()
+
+
+def test_of_a_name_too_long_to_tell_this_machine_s_are_removed(unfinished: Path):
+    assert remove_unfinished(unfinished.parent, lambda name: False) == 1
+    assert list(unfinished.parent.iterdir()) == []

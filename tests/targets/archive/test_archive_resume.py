@@ -225,6 +225,28 @@ def _kill_the_child_when_it_waits() -> None:
     threading.Timer(1.0, child.kill).start()
 
 
+@pytest.mark.parametrize("readable", [True, False], ids=["an item that is done", "an item that failed"])
+def test_what_a_lost_machine_had_begun_to_write_does_not_stay(
+    run: Run, small_bundle: Path, listed: Path, pictures: list[Path], tmp_path: Path, readable: bool
+):
+    if not readable:
+        pictures[0].write_bytes(b"no picture")
+    out = tmp_path / "out"
+    (out / "pictures").mkdir(parents=True)
+    stem = pictures[0].stem
+    names = [f"{stem}-overlay.png", f"{stem}-mask.png", f"{stem}.dcm"]
+    begun = [out / "pictures" / f".{name}.partial-{number}12345" for name in names for number in ("000", "111")]
+    study = out / "pictures" / f".{stem}.partial-0123abcd"
+    study.mkdir()
+    (study / ".lock").write_text('{"host": "lost", "machine": "", "start": ""}')
+    others = out / "pictures" / f".{stem}x-mask.png.partial-01012345"
+    for path in (*begun, others):
+        path.write_bytes(b"half")
+    assert run("predict", small_bundle, "--manifest", listed, "--out", out)[0] == (0 if readable else 2)
+    assert not any(path.exists() for path in (*begun, study))
+    assert others.exists(), "no item's"
+
+
 def test_what_others_wrote_is_not_replaced(
     run: Run, small_bundle: Path, listed: Path, pictures: list[Path], tmp_path: Path
 ):
