@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-_lock = threading.Lock()
-_inside = 0
-_before: list[warnings.catch_warnings[None]] = []
+from s2m_edge.process_wide import ProcessWide
 
 
-@contextmanager
-def without_warnings(*categories: type[Warning]) -> Iterator[None]:
+def without_warnings(*categories: type[Warning]) -> AbstractContextManager[None]:
     """No warnings of these categories inside.
 
-    The filters are the whole process's (before Python 3.14). They are as before once the last thread has left: of two
-    threads with a `warnings.catch_warnings` each, the last to leave may restore what the other had silenced, for good.
+    The filters are the whole process's (before Python 3.14), and are as before once the last thread has left.
     """
-    global _inside
-    with _lock:
-        if _inside == 0:
-            _before.append(warnings.catch_warnings())
-            _before[0].__enter__()
-        _inside += 1
+
+    def ignore() -> None:
         for category in categories:
             warnings.simplefilter("ignore", category)
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _before.pop().__exit__(None, None, None)
+
+    return _own_filters(ignore)
+
+
+def _keep_filters() -> Callable[[], None]:
+    kept = warnings.catch_warnings()
+    kept.__enter__()
+    return lambda: kept.__exit__(None, None, None)
+
+
+_own_filters = ProcessWide(_keep_filters)

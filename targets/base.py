@@ -29,7 +29,7 @@ from s2m_edge.deploy.spec import NetworkSpec
 from s2m_edge.errors import AnswerError, ImageError, LoweringError, S2MEdgeError, causes, in_one_line
 from s2m_edge.files import writing_failure
 from s2m_edge.imaging.preprocess import Preprocessing
-from s2m_edge.targets.provenance import shared_provenance
+from s2m_edge.targets.lean import lean_lowering
 from s2m_edge.targets.registry import Target
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Exporter(ABC):
         request = replace(request, network=contiguous_network(request.network))
         path = folder / f"{ARTIFACT_STEM}{self.target.suffix}"
         try:
-            with shared_provenance():
+            with lean_lowering():
                 lowered = self.lower(request)
             interrupts.heed()
             self.save(lowered, path, request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -26,6 +27,15 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["S2M_EDGE_CACHE"] = str(cache.mkdir("s2m-edge"))
     if "PYTEST_XDIST_WORKER" not in os.environ:
         config.pluginmanager.register(FailuresAtOnce(config), "failures-at-once")
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: the collector of garbage need not look at them again and again, nor so often."""
+    from s2m_edge.targets.lean import THRESHOLDS
+
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
 
 
 class FailuresAtOnce:

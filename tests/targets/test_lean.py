@@ -1,9 +1,9 @@
-"""Lowering shares the records of where nodes come from, and changes neither them nor PyTorch."""
+"""Lowering shares the records of where nodes come from and seldom looks for garbage, and changes nothing for good."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
+import gc
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch.fx.traceback import NodeSource
 
 from networks import plain_u_net
 from s2m_edge.targets.base import LoweringRequest
-from s2m_edge.targets.provenance import shared_provenance
+from s2m_edge.targets.lean import THRESHOLDS, lean_lowering, rare_collections, shared_provenance
 from s2m_edge.targets.registry import find_target
 
 
@@ -61,34 +61,39 @@ def shared() -> bool:
     return deepcopy([source])[0] is source
 
 
-def test_records_are_shared_while_a_network_is_lowered_and_copied_afterwards(
+def test_records_are_shared_and_collections_rare_while_a_network_is_lowered_and_not_afterwards(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    exporter = find_target("onnx").make_exporter()
-    seen: list[bool] = []
+    exporter, own = find_target("onnx").make_exporter(), gc.get_threshold()
+    seen: list[tuple[bool, int]] = []
     lower = type(exporter).lower
-    monkeypatch.setattr(type(exporter), "lower", lambda self, request: (seen.append(shared()), lower(self, request))[1])
+
+    def watched(self: Any, request: LoweringRequest) -> Any:
+        seen.append((shared(), gc.get_threshold()[0]))
+        return lower(self, request)
+
+    monkeypatch.setattr(type(exporter), "lower", watched)
     exporter.export(LoweringRequest(*plain_u_net(32, 32)), tmp_path)
-    assert seen == [True]
+    assert seen == [(True, max(own[0], THRESHOLDS[0]))]
     assert not shared()
+    assert gc.get_threshold() == own
 
 
-def test_a_failure_and_the_last_of_several_threads_restore_what_was():
-    with pytest.raises(RuntimeError, match="cannot be lowered"), shared_provenance():
+def test_a_failure_restores_what_was():
+    own = gc.get_threshold()
+    with pytest.raises(RuntimeError, match="cannot be lowered"), lean_lowering():
         raise RuntimeError("cannot be lowered")
     assert not shared()
-    entered, leave = threading.Event(), threading.Event()
+    assert gc.get_threshold() == own
 
-    def other() -> None:
-        with shared_provenance():
-            entered.set()
-            leave.wait(60)
 
-    with shared_provenance():
-        thread = threading.Thread(target=other)
-        thread.start()
-        assert entered.wait(60)
-    assert shared(), "another thread is inside"
-    leave.set()
-    thread.join()
-    assert not shared()
+@pytest.mark.parametrize("chosen", [(0, 10, 10), (90_000, 30, 30)], ids=["off", "rarer"])
+def test_a_choice_of_somebody_for_the_collector_stays(chosen: tuple[int, int, int]):
+    own = gc.get_threshold()
+    gc.set_threshold(*chosen)
+    try:
+        with rare_collections():
+            assert gc.get_threshold() == chosen
+        assert gc.get_threshold() == chosen
+    finally:
+        gc.set_threshold(*own)
