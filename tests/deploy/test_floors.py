@@ -22,6 +22,7 @@ ROOMS |= {"s2m_edge.targets": "targets", "s2m_edge.apps": "apps"}
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "s2m_edge.errors",
+        "s2m_edge.process_wide",
         "s2m_edge.notice",
         "s2m_edge.bundled",
         "s2m_edge.installation",
@@ -54,7 +55,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "s2m_edge.targets.registry",
         "s2m_edge.targets.base",
         "s2m_edge.targets.look",
-        "s2m_edge.targets.provenance",
+        "s2m_edge.targets.lean",
     ),  # the table, what its rows name, and what all lower with
     (
         "s2m_edge.targets.quiet",
