@@ -10,7 +10,7 @@ from typing import Any
 from s2m_edge.process_wide import ProcessWide
 
 THRESHOLDS = (50_000, 20, 20)
-"""Of Python's garbage collector, for its three generations. By its own (700, 10, 10) it looks at all objects of the graph
+"""Of Python's garbage collector, for its three generations. By its own (700, 10, 10) it looks at all objects of a graph
 again and again while the graph grows, though hardly any of them is garbage."""
 
 

@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Modules and tests stay to the end: the collector of garbage need not look at them again and again, nor so often."""
+    """Modules and tests stay to the end: the collector of garbage need not look at them again and again."""
     from s2m_edge.targets.lean import THRESHOLDS
 
     gc.collect()

@@ -3,9 +3,10 @@
     python tools/benchmark_lowering.py [TARGET ...] [--checkpoint FILE] [--rounds 3]
 
 Left out are copies of PyTorch's records of where nodes come from and most collections of garbage (all targets), and
-XNNPACK's passes that have nothing to do (ExecuTorch). Both ways in turn, each in a process of its own, as a command does it, with the backend imported
-before. Prints the medians in seconds of processor time from the network to the artifact's file, their ratio, and the
-processor; exits with 1 where both ways do not write the same bytes, of a target that writes the same ones each time.
+XNNPACK's passes that have nothing to do (ExecuTorch). Both ways in turn, each in a process of its own, as a command
+does it, with the backend imported before. Prints the medians in seconds of processor time from the network to the
+artifact's file, their ratio, and the processor; exits with 1 where both ways do not write the same bytes, of a target
+that writes the same ones each time.
 """
 
 from __future__ import annotations
