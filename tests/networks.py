@@ -118,11 +118,16 @@ def dyn_unet(height: int = 96, width: int = 64) -> Made:
     return lively(network, spec, last="output_block"), spec
 
 
-def seg_res_net(height: int = 256, width: int = 256, filters: int = 8) -> Made:
-    """MONAI's SegResNet: group normalisation, residual blocks. Grey, four classes with the background."""
+def seg_res_net(height: int = 256, width: int = 256, down: tuple[int, ...] = (1, 2, 2, 4)) -> Made:
+    """MONAI's SegResNet: group normalisation, residual blocks. Grey, four classes with the background.
+
+    Args:
+        down: residual blocks of each level on the way down; on the way up each has one.
+    """
     from monai.networks.nets import SegResNet
 
-    network = seeded(lambda: SegResNet(spatial_dims=2, in_channels=1, out_channels=4, init_filters=filters))
+    up = (1,) * (len(down) - 1)
+    network = seeded(lambda: SegResNet(2, 8, in_channels=1, out_channels=4, blocks_down=down, blocks_up=up))
     spec = make_spec(
         "segresnet",
         height=height,

@@ -31,7 +31,7 @@ from s2m_edge.targets.registry import TARGETS, Target
 SMALL: dict[str, Callable[[], Made]] = {
     "plain-u-net": lambda: plain_u_net(96, 64),
     "basic-unet": lambda: basic_unet(96, 64, (8, 8, 16, 16, 32, 8)),
-    "segresnet": lambda: seg_res_net(64, 96),
+    "segresnet": lambda: seg_res_net(64, 96, down=(1, 2, 2)),
     "mobile-unet": lambda: mobile_unet(96, 64, depth=3),
     "dyn-unet": lambda: dyn_unet(96, 64),
 }
