@@ -16,6 +16,7 @@ from s2m_edge.targets.litert.backend import import_converter, quiet_litert
 from s2m_edge.targets.litert.layout import ChannelsLastInput, prepared_module
 from s2m_edge.targets.litert.model_file import ModelFile
 from s2m_edge.targets.litert.quantized import integer_configuration, prepare_quantized
+from s2m_edge.targets.litert.retrace import last_trace_left_out
 from s2m_edge.targets.litert.spectral import spectral_as_composite
 from s2m_edge.targets.rewrites import (
     blend_by_interpolation,
@@ -47,7 +48,7 @@ class LiteRTExporter(Exporter):
         network = prepare(request.network, request.example(), request.spectral)
         wrapped = ChannelsLastInput(DeployedNetwork(network).eval(), OUTPUT_NAME)
         image = request.example().permute(0, 2, 3, 1).contiguous()
-        with quiet_litert(), torch.no_grad():
+        with quiet_litert(), last_trace_left_out(), torch.no_grad():
             module = prepared_module(wrapped, image, request.quantized)
             quantization = integer_configuration() if request.quantized else None
             model = converter.convert(module, sample_kwargs={INPUT_NAME: image}, quant_config=quantization)
