@@ -13,6 +13,7 @@ from s2m_edge.deploy.golden import Reference
 from s2m_edge.network.model import S2MNet
 from s2m_edge.samples import sample_images
 from s2m_edge.targets.export import export_bundle
+from s2m_edge.targets.measure.page.exported import ExportPages
 from s2m_edge.targets.registry import TARGETS
 
 pytestmark = pytest.mark.slow
@@ -41,9 +42,22 @@ def reference(model: S2MNet) -> Reference:
     return Reference(model, network_spec(read_header()).preprocessing)
 
 
+@pytest.fixture(scope="module")
+def pages(model: S2MNet) -> ExportPages:
+    """Nor are its spectra measured once a case."""
+    return ExportPages(model, network_spec(read_header()))
+
+
 @pytest.mark.parametrize(("target", "precision", "spectral"), CASES)
 def test_the_bundled_checkpoint_keeps_its_gate_on_real_pictures(
-    target, precision, spectral, model: S2MNet, reference: Reference, polyp_images: list[Path], tmp_path: Path
+    target,
+    precision,
+    spectral,
+    model: S2MNet,
+    reference: Reference,
+    pages: ExportPages,
+    polyp_images: list[Path],
+    tmp_path: Path,
 ):
     # The evaluator of saved packages takes seconds per picture: the composite op's package gets four of the twenty.
     evaluated = target.name == "coreml" and spectral != target.default_lowering
@@ -57,6 +71,7 @@ def test_the_bundled_checkpoint_keeps_its_gate_on_real_pictures(
         images=images,
         out=tmp_path / "bundle",
         reference=reference,
+        pages=pages,
     )
     assert len(result.parity.images) == len(images)
     assert result.parity.passed
