@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,9 @@ from numpy.typing import NDArray
 
 TOGETHER = 120.0
 """Seconds that threads or processes wait for each other before they begin."""
+
+LOOKED_AT = 0.5
+"""Seconds for which the threads of a runner that predicts are looked at."""
 
 _gate: Any = None
 
@@ -57,3 +63,33 @@ def answers_of(folder: Path, pictures: Sequence[NDArray[np.uint8]]) -> list[NDAr
     _gate.wait(TOGETHER)
     runner = open_runner(open_bundle(folder), threads=1)
     return [runner.predict(picture) for picture in pictures]
+
+
+def bound_threads_of(folder: Path, picture: NDArray[np.uint8]) -> set[int]:
+    """This process's threads that were seen on fewer cores than others, while two threads of its runner predicted."""
+    from s2m_edge.deploy.bundle import open_bundle
+    from s2m_edge.targets.opening import open_runner
+
+    runner = open_runner(open_bundle(folder), threads=2)
+    found: set[int] = set()
+    end = time.monotonic() + LOOKED_AT
+
+    def predict() -> None:
+        while time.monotonic() < end:
+            runner.predict(picture)
+
+    predicting = threading.Thread(target=predict)
+    predicting.start()
+    while predicting.is_alive():
+        found |= _bound_threads()
+    predicting.join()
+    return found
+
+
+def _bound_threads() -> set[int]:
+    cores = {}
+    for number in map(int, os.listdir("/proc/self/task")):
+        with suppress(ProcessLookupError):
+            cores[number] = len(os.sched_getaffinity(number))
+    most = max(cores.values())
+    return {number for number, own in cores.items() if own < most}

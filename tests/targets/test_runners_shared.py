@@ -7,11 +7,9 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import cache
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -32,7 +30,7 @@ from s2m_edge.targets.export import export_bundle
 from s2m_edge.targets.opening import open_runner
 from s2m_edge.targets.predict import load_bundle
 from s2m_edge.targets.registry import TARGETS, Target, find_target
-from shared_runners import answers_of, on_threads, remember_gate
+from shared_runners import answers_of, bound_threads_of, on_threads, remember_gate
 
 THREADS, CALLS = 8, 40
 SLOW = {"coreai": (4, 4)}
@@ -41,9 +39,6 @@ SLOW = {"coreai": (4, 4)}
 PROCESSES = 8
 FEWER = dict.fromkeys(("executorch", "coreml", "coreai"), 3)
 """Processes of the targets whose runtimes import PyTorch, which takes seconds in each."""
-
-LOOKED_AT = 0.5
-"""Seconds for which the threads of a runner that predicts are looked at."""
 
 SAME, OTHER = 1e-5, 1e-1
 """Probability errors: what a runtime's sums differ by on another number of threads; what two pictures' answers do."""
@@ -135,35 +130,15 @@ def test_threads_that_share_a_runner_get_their_own_pictures_answers(target, thre
     assert_each_has_its_own(runner, pictures, alone(target), *SLOW.get(target.name, (THREADS, CALLS)))
 
 
-def bound() -> set[int]:
-    """This process's threads that may not run on all of its cores."""
-    cores = {}
-    for number in map(int, os.listdir("/proc/self/task")):
-        with suppress(ProcessLookupError):
-            cores[number] = os.sched_getaffinity(number)
-    most = max(map(len, cores.values()))
-    return {number for number, own in cores.items() if len(own) < most}
-
-
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not say which cores a thread is on")
 @pytest.mark.skipif(usable_cores() < 2, reason="there is one core")
 @EACH
-def test_a_runner_of_some_threads_is_bound_to_no_core(target: Target, folder_of, pictures):
-    """Processes that each have a share of the cores would be bound to the same ones."""
-    runner = open_runner(open_bundle(folder_of(target)), threads=2)
-    before, found = bound(), set()
-    end = time.monotonic() + LOOKED_AT
+def test_a_runner_of_some_threads_is_bound_to_no_core(target: Target, folder_of, pictures, processes):
+    """Processes that each have a share of the cores would be bound to the same ones.
 
-    def predict() -> None:
-        while time.monotonic() < end:
-            runner.predict(pictures[0])
-
-    predicting = threading.Thread(target=predict)
-    predicting.start()
-    while predicting.is_alive():
-        found |= bound() - before
-    predicting.join()
-    assert found == set()
+    In a process that opens such runners alone: in this one other tests' runners have bound threads of their own.
+    """
+    assert processes(1).apply(bound_threads_of, (folder_of(target), pictures[0])) == set()
 
 
 @pytest.mark.skipif(find_compiler() is None or find_cmake() is None, reason="no compiler or no CMake for the kernels")

@@ -109,6 +109,17 @@ def test_a_teacher_of_another_size_sees_pictures_of_its_own_and_answers_in_the_s
     assert float(taught.logits.mean()) == pytest.approx(float(coarse), abs=0.2)
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_teacher_of_another_size_teaches_under_autocast_too(mirrored):
+    """The CPU shrinks no picture of bfloat16; what is taught is compared in float32 anyway."""
+    teachers, image = Teachers([lively_network(size=128)], mirrored=mirrored), pictures(size=96)
+    expected = teachers.teach(image).logits
+    with torch.autocast("cpu", torch.bfloat16):
+        found = teachers.teach(image).logits
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.sigmoid(), expected.sigmoid(), rtol=0, atol=0.05)
+
+
 def test_stages_that_a_projection_maps_onto_each_other_match_and_others_do_not():
     generator = torch.Generator().manual_seed(5)
     own = [torch.randn(4, 6, 12, 12, generator=generator), torch.randn(4, 8, 6, 6, generator=generator)]

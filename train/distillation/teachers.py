@@ -109,6 +109,7 @@ def _as_seen(image: Tensor, network: TeachingNetwork) -> Tensor:
 
 
 def _resized(x: Tensor, size: torch.Size) -> Tensor:
+    """In float32 where the size changes: under autocast a network answers in bfloat16, which the CPU cannot average."""
     if x.shape[-2:] == size:
         return x
-    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False, antialias=True)
+    return F.interpolate(x.float(), size=tuple(size), mode="bilinear", align_corners=False, antialias=True)
