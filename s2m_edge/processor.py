@@ -19,6 +19,9 @@ FEATURES = (
 )
 """Instruction sets that the runtimes have kernels for, in the order in which they are shown."""
 
+BFLOAT16_FEATURES = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""Those with which bfloat16 is computed, and not emulated."""
+
 WITHOUT = "S2M_EDGE_WITHOUT_FEATURES"
 """Variable of the environment: features that this process does without, in the system's words, with spaces between. Set
 where CPUID says the same (targets/measure/benchmark/older_processor.py)."""

@@ -28,6 +28,7 @@ from s2m_edge.errors import CheckpointError, ConfigurationError, NativeBuildErro
 from s2m_edge.files import write_json
 from s2m_edge.imaging.folders import list_images
 from s2m_edge.network.spectral.compiled import trace_through
+from s2m_edge.processor import BFLOAT16_FEATURES, features_known, processor_features
 from s2m_edge.train import kernels
 from s2m_edge.train.allocator import keep_freed_memory
 from s2m_edge.train.callbacks import AverageWeights, KeepBest, KeepState, PictureSheets, SeedEachEpoch, ShowProgress
@@ -43,6 +44,8 @@ from s2m_edge.train.run import Run
 from s2m_edge.train.start import start_from
 
 SHEET_PICTURES = 4
+BFLOAT16, FLOAT32 = "bf16-mixed", "32-true"
+"""Lightning's names."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,9 @@ def require_possible(run: Run, machine: Machine) -> str:
             f"this machine cannot train so ({reason.rstrip('.')})",
             "Change --accelerator, --devices, --strategy, --nodes or --precision; auto takes what is there.",
         ) from None
-    return "\n".join(filter(None, (remark, "" if _on_gpu(machine) else kernels.lacking())))
+    return "\n".join(
+        filter(None, (remark, *(() if _on_gpu(machine) else (kernels.lacking(), precision_remark(machine)))))
+    )
 
 
 def recipe_module(recipe: Recipe, phase: Phase) -> tuple[SegmentationModule, list[dict[str, str]]]:
@@ -140,7 +145,19 @@ def trainer_options(machine: Machine) -> dict[str, Any]:
 
 def chosen_precision(machine: Machine) -> str:
     """Lightning's name of the precision that a run begins in here."""
-    return machine.precision or ("bf16-mixed" if _on_gpu(machine) else "32-true")
+    return machine.precision or (BFLOAT16 if _on_gpu(machine) else FLOAT32)
+
+
+def precision_remark(machine: Machine) -> str:
+    """What a user should know of precisions before training on this CPU (figures: docs/speed.md), or nothing."""
+    if not features_known():
+        return ""
+    has_bfloat16 = bool(processor_features() & BFLOAT16_FEATURES)
+    if machine.precision is None and has_bfloat16:
+        return f"this processor has bfloat16 instructions: --precision {BFLOAT16} takes about half the time"
+    if machine.precision == BFLOAT16 and not has_bfloat16:
+        return f"this processor has no bfloat16 instructions: {BFLOAT16} takes about twice the time of {FLOAT32}"
+    return ""
 
 
 def train_run(run: Run, machine: Machine, after_epoch: Callable[[], None] | None = None) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from s2m_edge.deploy.precision import PRECISION_ROWS
 from s2m_edge.errors import LoweringError
-from s2m_edge.processor import processor_features
+from s2m_edge.processor import BFLOAT16_FEATURES, processor_features
 from s2m_edge.targets.base import Runner
 from s2m_edge.targets.openvino.backend import import_openvino
 from s2m_edge.targets.openvino.branch_sum import sum_branches
@@ -28,7 +28,6 @@ BFLOAT16_REMARK = (
 )
 _FLOATING = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 """OpenVINO's names of precisions, spelled out."""
-BFLOAT16_FEATURES = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 class OpenVINORunner(Runner):

@@ -333,6 +333,28 @@ def test_data_without_a_split_to_validate_with_holds_some_out_and_says_so(folder
         require_possible(Run(tmp_path / "run", RECIPE, root, None, None), CPU)
 
 
+@pytest.mark.parametrize(
+    ("features", "precision", "remark"),
+    [
+        ({"avx512f"}, None, ""),
+        ({"avx512f"}, "32-true", ""),
+        ({"avx512f"}, "bf16-mixed", "no bfloat16 instructions"),
+        ({"avx512f", "avx512_bf16"}, None, "--precision bf16-mixed takes about half the time"),
+        ({"avx512f", "avx512_bf16"}, "32-true", ""),
+        ({"asimd", "bf16"}, "bf16-mixed", ""),
+        (None, None, ""),
+    ],
+)
+def test_who_begins_on_a_cpu_hears_which_precision_is_fast_there(
+    features, precision, remark, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("s2m_edge.train.fit.features_known", lambda: features is not None)
+    monkeypatch.setattr("s2m_edge.train.fit.processor_features", lambda: frozenset(features or ()))
+    found = require_possible(Run(tmp_path / "run", RECIPE, folder, None, None), replace(CPU, precision=precision))
+    assert ("bfloat16" in found) == bool(remark)
+    assert remark in found
+
+
 @pytest.mark.slow
 def test_two_processes_train_together(folder: Path, tmp_path: Path):
     """torchrun with two processes on the CPU: each sees half of the pictures, one writes, both end alike."""

@@ -15,9 +15,9 @@ import torch
 
 from s2m_edge.deploy.precision import Precision
 from s2m_edge.errors import S2MEdgeError
-from s2m_edge.processor import processor_features
+from s2m_edge.processor import BFLOAT16_FEATURES, processor_features
 from s2m_edge.targets.openvino.backend import import_openvino
-from s2m_edge.targets.openvino.run import BFLOAT16_FEATURES, OpenVINORunner
+from s2m_edge.targets.openvino.run import OpenVINORunner
 from s2m_edge.targets.registry import find_target
 from support import Case, lowering_request, make_case, remarks
 
