@@ -3,7 +3,8 @@
 Every variant is trained with the same budget, data order, augmentation and optimizer, three seeds each, and scored on
 validation images by its averaged weights of the last epoch, so that no variant gains by choosing an epoch. Each run is
 added to the JSON file as it ends; started again, the tool goes on with the runs that are missing. A short budget shows
-how fast the variants learn, not where they would end.
+how fast the variants learn, not where they would end. With `--teacher` all of them learn from its masks and features
+too (docs/distillation.md), and the U-Net, whose stages are compared with nobody's, is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-    from s2m_edge.train.recipe import LossName, Recipe
+    from s2m_edge.train.module import SegmentationModule
+    from s2m_edge.train.recipe import LossName, Phase, Recipe
 
 SEEDS = (42, 123, 456)
 # Residual units; of MONAI's own widths none comes as near to S2M-Net's 4.76 million parameters.
@@ -64,7 +66,17 @@ def build_network(variant: Variant, recipe: Recipe, size: int) -> nn.Module:
     return UNet(2, recipe.in_channels, recipe.classes, UNET_CHANNELS, strides=(2, 2, 2, 2), num_res_units=2)
 
 
-def train_variant(variant: Variant, recipe: Recipe, data: Path, seed: int) -> dict[str, Any]:
+def build_module(variant: Variant, recipe: Recipe, phase: Phase) -> SegmentationModule:
+    """What trains the variant by the recipe, with the recipe's teachers where it has some."""
+    from s2m_edge.train.fit import recipe_module
+    from s2m_edge.train.module import SegmentationModule
+
+    if recipe.taught is not None:
+        return recipe_module(recipe, phase)[0]
+    return SegmentationModule(recipe, phase, build_network(variant, recipe, phase.size))
+
+
+def train_variant(variant: Variant, recipe: Recipe, data: Path, seed: int, precision: str) -> dict[str, Any]:
     """Train one variant through the recipe's only phase; its validation Dice, and what it took."""
     from lightning import Trainer, seed_everything
 
@@ -72,7 +84,6 @@ def train_variant(variant: Variant, recipe: Recipe, data: Path, seed: int) -> di
     from s2m_edge.train.callbacks import AverageWeights, SeedEachEpoch
     from s2m_edge.train.data.module import ImageFolderData
     from s2m_edge.train.fit import quiet_lightning, run_trainer
-    from s2m_edge.train.module import SegmentationModule
 
     layout = recipe.layout if variant.layout == "unet" else variant.layout
     recipe = replace(recipe, loss=variant.loss, layout=layout, seed=seed)
@@ -80,7 +91,7 @@ def train_variant(variant: Variant, recipe: Recipe, data: Path, seed: int) -> di
     quiet_lightning()
     seed_everything(seed, verbose=False)
     keep_freed_memory()
-    module = SegmentationModule(recipe, phase, build_network(variant, recipe, phase.size))
+    module = build_module(variant, recipe, phase)
     images = ImageFolderData(
         data,
         phase.size,
@@ -94,6 +105,7 @@ def train_variant(variant: Variant, recipe: Recipe, data: Path, seed: int) -> di
     trainer = Trainer(
         max_epochs=phase.epochs,
         devices=1,
+        precision=precision,  # type: ignore[arg-type] - Lightning's own list of names, checked by it
         gradient_clip_val=recipe.gradient_clip,
         callbacks=[SeedEachEpoch(seed), AverageWeights(recipe.average_decay)],
         check_val_every_n_epoch=phase.epochs,
@@ -142,13 +154,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--phase", nargs="+", required=True, help="SIZE:EPOCHS:BATCH:RATE of each, equal for all")
     titles = [variant.title for variant in VARIANTS]
     parser.add_argument("--variant", nargs="+", choices=titles, default=titles, help="train these alone")
+    parser.add_argument("--teacher", action="append", default=[], metavar="CHECKPOINT", help="of all variants")
+    parser.add_argument("--precision", default="32-true", help="Lightning's, of all runs; bf16-mixed for instance")
     parser.add_argument("--out", type=Path, default=Path("ablation.json"))
     parser.add_argument("--table", action="store_true", help="print the table of --out and train nothing")
     options = parser.parse_args(arguments)
 
     from s2m_edge.errors import ConfigurationError
     from s2m_edge.files import write_json
-    from s2m_edge.train.recipe import parse_phase, read_recipe
+    from s2m_edge.train.recipe import parse_phase, read_recipe, with_teachers
 
     pairs = [entry.partition("=")[::2] for entry in options.data]
     if any(not folder for _, folder in pairs):
@@ -158,8 +172,13 @@ def main(arguments: list[str]) -> int:
             f"{len(pairs)} data sets have {len(options.phase)} phases", "Give --phase one of each."
         )
     phases = {name: text for (name, _), text in zip(pairs, options.phase, strict=True)}
-    recipes = {name: replace(read_recipe(name), phases=(parse_phase(text),)) for name, text in phases.items()}
-    runs: list[dict[str, Any]] = json.loads(options.out.read_text())["runs"] if options.out.exists() else []
+    recipes = {
+        name: replace(with_teachers(read_recipe(name), options.teacher, None), phases=(parse_phase(text),))
+        for name, text in phases.items()
+    }
+    same = {"teachers": [Path(file).name for file in options.teacher], "precision": options.precision}
+    kept: list[dict[str, Any]] = json.loads(options.out.read_text())["runs"] if options.out.exists() else []
+    runs = [{"teachers": [], "precision": "32-true", **run} for run in kept]
 
     def title(name: str) -> str:
         size, epochs = phases[name].split(":")[:2]
@@ -167,18 +186,22 @@ def main(arguments: list[str]) -> int:
 
     # Seeds come first, so that an interrupted comparison still compares like with like.
     chosen = [variant for variant in VARIANTS if variant.title in options.variant]
+    if options.teacher:
+        chosen = [variant for variant in chosen if variant.layout != "unet"]
     wanted = [(seed, *pair, variant) for seed in SEEDS for pair in pairs for variant in chosen]
     for seed, name, folder, variant in [] if options.table else wanted:
-        key = {"variant": variant.title, "data": name, "seed": seed, "phase": phases[name]}
+        key = {"variant": variant.title, "data": name, "seed": seed, "phase": phases[name], **same}
         if any(key.items() <= run.items() for run in runs):
             continue
-        found = train_variant(variant, recipes[name], Path(folder), seed)
+        found = train_variant(variant, recipes[name], Path(folder), seed, options.precision)
         runs.append({**key, **found})
         write_json(options.out, {"runs": runs})
         print(
             f"{name}, seed {seed}, {variant.title}: {found['validation_dice']:.4f} ({found['seconds']} s)", flush=True
         )
-    print(table([run for run in runs if run["phase"] == phases.get(run["data"])], title))
+    print(
+        table([run for run in runs if run["phase"] == phases.get(run["data"]) and same.items() <= run.items()], title)
+    )
     return 0
 
 

@@ -1,0 +1,70 @@
+"""The comparison of variants: every run is kept as it ends, and no other kind of run is taken for one of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ablation
+import pytest
+
+from s2m_edge.checkpoint import save_checkpoint
+from s2m_edge.errors import ConfigurationError
+from support import lively_network, write_sample_folder
+
+
+def variants_of(runs: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    return [(run["variant"], run["seed"]) for run in runs]
+
+
+def test_taught_variants_begin_alike_are_kept_apart_from_others_and_are_not_run_twice(
+    tmp_path: Path, monkeypatch, capsys
+):
+    data = write_sample_folder(tmp_path / "data", ("train", "train", "val"), "polyp")
+    save_checkpoint(tmp_path / "teacher.safetensors", lively_network(), {})
+    out = tmp_path / "runs.json"
+    monkeypatch.setattr(ablation, "SEEDS", (42,))
+    arguments = ["--data", f"polyp={data}", "--phase", "96:1:2:0.001", "--out", str(out)]
+    titles = ["S2M-Net without SSTM, Dice + cross-entropy", "U-Net (MONAI, residual), Dice + cross-entropy"]
+    taught = [*arguments, "--teacher", str(tmp_path / "teacher.safetensors"), "--variant", *titles]
+
+    assert ablation.main(taught) == 0
+    (run,) = json.loads(out.read_text())["runs"]
+    assert (run["variant"], run["teachers"], run["precision"]) == (titles[0], ["teacher.safetensors"], "32-true")
+    assert 0.0 <= run["validation_dice"] <= 1.0
+    assert 4.4e6 < run["parameters"] < 4.6e6, "a variant without SSTM has fewer"
+    assert f"| {titles[0]} |" in capsys.readouterr().out
+
+    def refuse(*_: object) -> dict[str, Any]:
+        raise AssertionError("it was run again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ablation, "train_variant", refuse)
+        assert ablation.main(taught) == 0
+        with pytest.raises(AssertionError, match="run again"):
+            ablation.main([*taught, "--precision", "bf16-mixed"])
+        patch.setattr(ablation, "train_variant", lambda *_: {"validation_dice": 0.5, "parameters": 1, "seconds": 0})
+        assert ablation.main([*arguments, "--variant", *titles]) == 0
+    runs = json.loads(out.read_text())["runs"]
+    assert variants_of(runs) == [(titles[0], 42), (titles[0], 42), (titles[1], 42)], (
+        "the taught one was taken for another"
+    )
+    assert "0.500" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_runs_of_earlier_versions_count_as_untaught_in_float32(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setattr(ablation, "SEEDS", (42,))
+    title = "S2M-Net, MASL"
+    run = {"variant": title, "data": "polyp", "seed": 42, "phase": "96:1:2:0.001", "validation_dice": 0.25}
+    (tmp_path / "runs.json").write_text(json.dumps({"runs": [{**run, "parameters": 4_640_000}]}))
+    options = ["--data", "polyp=/nowhere", "--phase", "96:1:2:0.001", "--out", str(tmp_path / "runs.json")]
+    assert ablation.main([*options, "--variant", title]) == 0
+    assert "| 0.250, 1 seed |" in capsys.readouterr().out
+
+
+def test_data_without_a_folder_or_a_phase_is_refused():
+    with pytest.raises(ConfigurationError, match="RECIPE=FOLDER"):
+        ablation.main(["--data", "polyp", "--phase", "96:1:2:0.001"])
+    with pytest.raises(ConfigurationError, match="1 data sets have 2 phases"):
+        ablation.main(["--data", "polyp=/data", "--phase", "96:1:2:0.001", "96:1:2:0.001"])
