@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import ablation
 import pytest
 
+import ablation
 from s2m_edge.checkpoint import save_checkpoint
 from s2m_edge.errors import ConfigurationError
 from support import lively_network, write_sample_folder
