@@ -22,7 +22,7 @@ TeachingNetwork = S2MNet | TeacherNetwork
 
 
 class Taught(NamedTuple):
-    """Logits B x classes x H x W, and what the first teacher's blocks computed (`NetworkOutput.features`)."""
+    """Logits B x classes x H x W of float32, and what the first teacher's blocks computed (see `NetworkOutput`)."""
 
     logits: Tensor
     features: tuple[Tensor, ...]
@@ -109,7 +109,8 @@ def _as_seen(image: Tensor, network: TeachingNetwork) -> Tensor:
 
 
 def _resized(x: Tensor, size: torch.Size) -> Tensor:
-    """In float32 where the size changes: under autocast a network answers in bfloat16, which the CPU cannot average."""
+    """In float32: under autocast a network answers in bfloat16, which is coarse for a mean, and no CPU shrinks it."""
+    x = x.float()
     if x.shape[-2:] == size:
         return x
-    return F.interpolate(x.float(), size=tuple(size), mode="bilinear", align_corners=False, antialias=True)
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False, antialias=True)
