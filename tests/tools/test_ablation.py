@@ -11,6 +11,7 @@ import pytest
 import ablation
 from s2m_edge.checkpoint import save_checkpoint
 from s2m_edge.errors import ConfigurationError
+from s2m_edge.files import file_sha256
 from support import lively_network, write_sample_folder
 
 
@@ -22,16 +23,17 @@ def test_taught_variants_begin_alike_are_kept_apart_from_others_and_are_not_run_
     tmp_path: Path, monkeypatch, capsys
 ):
     data = write_sample_folder(tmp_path / "data", ("train", "train", "val"), "polyp")
-    save_checkpoint(tmp_path / "teacher.safetensors", lively_network(), {})
+    teacher = tmp_path / "teacher.safetensors"
+    save_checkpoint(teacher, lively_network(), {})
     out = tmp_path / "runs.json"
     monkeypatch.setattr(ablation, "SEEDS", (42,))
     arguments = ["--data", f"polyp={data}", "--phase", "96:1:2:0.001", "--out", str(out)]
     titles = ["S2M-Net without SSTM, Dice + cross-entropy", "U-Net (MONAI, residual), Dice + cross-entropy"]
-    taught = [*arguments, "--teacher", str(tmp_path / "teacher.safetensors"), "--variant", *titles]
+    taught = [*arguments, "--teacher", str(teacher), "--variant", *titles]
 
     assert ablation.main(taught) == 0
     (run,) = json.loads(out.read_text())["runs"]
-    assert (run["variant"], run["teachers"], run["precision"]) == (titles[0], ["teacher.safetensors"], "32-true")
+    assert (run["variant"], run["teachers"], run["precision"]) == (titles[0], [file_sha256(teacher)], "32-true")
     assert 0.0 <= run["validation_dice"] <= 1.0
     assert 4.4e6 < run["parameters"] < 4.6e6, "a variant without SSTM has fewer"
     assert f"| {titles[0]} |" in capsys.readouterr().out
@@ -44,6 +46,9 @@ def test_taught_variants_begin_alike_are_kept_apart_from_others_and_are_not_run_
         assert ablation.main(taught) == 0
         with pytest.raises(AssertionError, match="run again"):
             ablation.main([*taught, "--precision", "bf16-mixed"])
+        save_checkpoint(teacher, lively_network(), {"seed": 2})
+        with pytest.raises(AssertionError, match="run again"):
+            ablation.main(taught)
         patch.setattr(ablation, "train_variant", lambda *_: {"validation_dice": 0.5, "parameters": 1, "seconds": 0})
         assert ablation.main([*arguments, "--variant", *titles]) == 0
     runs = json.loads(out.read_text())["runs"]
