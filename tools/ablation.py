@@ -160,9 +160,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--table", action="store_true", help="print the table of --out and train nothing")
     options = parser.parse_args(arguments)
 
-    from s2m_edge.checkpoint import locate_checkpoint
     from s2m_edge.errors import ConfigurationError
-    from s2m_edge.files import file_sha256, write_json
+    from s2m_edge.files import write_json
+    from s2m_edge.train.distillation.teachers import load_teachers
     from s2m_edge.train.recipe import parse_phase, read_recipe, with_teachers
 
     pairs = [entry.partition("=")[::2] for entry in options.data]
@@ -177,8 +177,9 @@ def main(arguments: list[str]) -> int:
         name: replace(with_teachers(read_recipe(name), options.teacher, None), phases=(parse_phase(text),))
         for name, text in phases.items()
     }
-    teachers = [file_sha256(locate_checkpoint(file)) for file in options.teacher]  # every run's best has one name
-    same = {"teachers": teachers, "precision": options.precision}
+    same: dict[str, Any] = {"teachers": [], "precision": options.precision}
+    for recipe in recipes.values():  # told apart by content, as every run's best file has one name; refused here
+        same["teachers"] = [source["sha256"] for source in load_teachers(options.teacher, recipe.classes)[1]]
     kept: list[dict[str, Any]] = json.loads(options.out.read_text())["runs"] if options.out.exists() else []
     runs = [{"teachers": [], "precision": "32-true", **run} for run in kept]
 

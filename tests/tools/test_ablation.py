@@ -10,7 +10,7 @@ import pytest
 
 import ablation
 from s2m_edge.checkpoint import save_checkpoint
-from s2m_edge.errors import ConfigurationError
+from s2m_edge.errors import CheckpointError, ConfigurationError
 from s2m_edge.files import file_sha256
 from support import lively_network, write_sample_folder
 
@@ -66,6 +66,16 @@ def test_runs_of_earlier_versions_count_as_untaught_in_float32(tmp_path: Path, m
     options = ["--data", "polyp=/nowhere", "--phase", "96:1:2:0.001", "--out", str(tmp_path / "runs.json")]
     assert ablation.main([*options, "--variant", title]) == 0
     assert "| 0.250, 1 seed |" in capsys.readouterr().out
+
+
+def test_a_teacher_that_is_not_there_or_of_other_classes_is_refused_before_anything_is_trained(tmp_path: Path):
+    arguments = ["--data", "polyp=/data", "--phase", "96:1:2:0.001", "--out", str(tmp_path / "runs.json"), "--teacher"]
+    with pytest.raises(CheckpointError, match="nowhere"):
+        ablation.main([*arguments, "/nowhere.safetensors"])
+    save_checkpoint(tmp_path / "three.safetensors", lively_network(classes=3), {})
+    with pytest.raises(CheckpointError, match="has 3 classes, its student 1"):
+        ablation.main([*arguments, str(tmp_path / "three.safetensors")])
+    assert not (tmp_path / "runs.json").exists()
 
 
 def test_data_without_a_folder_or_a_phase_is_refused():
