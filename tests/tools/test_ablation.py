@@ -55,7 +55,7 @@ def test_taught_variants_begin_alike_are_kept_apart_from_others_and_are_not_run_
     assert variants_of(runs) == [(titles[0], 42), (titles[0], 42), (titles[1], 42)], (
         "the taught one was taken for another"
     )
-    assert "0.500" in capsys.readouterr().out.splitlines()[-1]
+    assert f"| {titles[0]} | 0.00 M | 0.500, 1 seed |" in capsys.readouterr().out, "the table mixes runs of two kinds"
 
 
 def test_runs_of_earlier_versions_count_as_untaught_in_float32(tmp_path: Path, monkeypatch, capsys):
