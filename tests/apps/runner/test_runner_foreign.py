@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from foreign_network import assert_same_decisions
-from runner_support import Run
+from runner_support import Run, run_on_a_terminal
 from s2m_edge.imaging.preprocess import fit_to_network
 from s2m_edge.imaging.read import read_image
 from s2m_edge.imaging.window import Window, bands, window_count
@@ -152,16 +149,12 @@ def test_a_network_that_slides_gives_what_python_gives_and_keeps_stdout_clean(
         labels = (np.asarray(Image.open(entry["mask"])) == 255).astype(np.uint8)
         assert_same_decisions(labels, expected, 0.5, ROUNDING)
         assert 0 < labels.mean() < 1
-    terminal, other_end = pty.openpty()
-    command = [native_program, bundle.folder, paths[0], "--out", tmp_path / "seen", "--json"]
-    seen = subprocess.run(command, stdout=subprocess.PIPE, stderr=other_end, check=True, timeout=120)
-    os.close(other_end)
+    seen = run_on_a_terminal(native_program, bundle.folder, paths[0], "--out", tmp_path / "seen", "--json")
+    assert seen.code == 0, seen.err
     count = done.values["images"][0]["windows"]
-    shown = os.read(terminal, 100_000).decode()
-    os.close(terminal)
-    assert f"wide.png: window 1 of {count}" in shown
-    assert shown.endswith(" \r"), "the line is wiped"
-    assert json.loads(seen.stdout)["images"][0]["windows"] == count
+    assert f"wide.png: window 1 of {count}" in seen.err
+    assert seen.err.endswith(" \r"), "the line is wiped"
+    assert seen.values["images"][0]["windows"] == count
 
 
 def test_an_answer_that_is_no_number_becomes_no_mask_and_does_not_stop_the_others(
