@@ -3,8 +3,11 @@
 Every variant is trained with the same budget, data order, augmentation and optimizer, three seeds each, and scored on
 validation images by its averaged weights of the last epoch, so that no variant gains by choosing an epoch. Each run is
 added to the JSON file as it ends; started again, the tool goes on with the runs that are missing. A short budget shows
-how fast the variants learn, not where they would end. With `--teacher` all of them learn from its masks and features
-too (docs/distillation.md), and the U-Net, whose stages are compared with nobody's, is left out.
+how fast the variants learn, not where they would end: the JSON file holds scores of earlier epochs too, which tell
+whether they still rose. What SSTM and the loss change is told by pairs of runs of one seed.
+
+With `--teacher` all variants learn from its masks and features too (docs/distillation.md), and the U-Net, whose stages
+are compared with nobody's, is left out.
 """
 
 from __future__ import annotations
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 SEEDS = (42, 123, 456)
 # Residual units; of MONAI's own widths none comes as near to S2M-Net's 4.76 million parameters.
 UNET_CHANNELS = (27, 54, 108, 216, 432)
+
+
+SCORED = 4
+"""How often a run is scored at least, the last time at its end."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,40 @@ VARIANTS = (
 )
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Two variants that differ in one thing.
+
+    Attributes:
+        title: what is asked, for people.
+        one: title of the variant whose score is taken.
+        other: title of the one that is subtracted.
+    """
+
+    title: str
+    one: str
+    other: str
+
+
+def comparisons() -> list[Comparison]:
+    """What SSTM adds under either loss, and what MASL adds to either layout of S2M-Net."""
+    named = {(variant.layout, variant.loss): variant.title for variant in VARIANTS}
+    losses = {"masl": "MASL", "dice_ce": "Dice + cross-entropy"}
+    layouts = {"paper": "with SSTM", "without_sstm": "without SSTM"}
+    return [
+        *(
+            Comparison(f"SSTM, under {words}", named["paper", loss], named["without_sstm", loss])
+            for loss, words in losses.items()
+        ),
+        *(
+            Comparison(
+                f"MASL instead of Dice + cross-entropy, {words}", named[layout, "masl"], named[layout, "dice_ce"]
+            )
+            for layout, words in layouts.items()
+        ),
+    ]
+
+
 def build_network(variant: Variant, recipe: Recipe, size: int) -> nn.Module:
     """The variant's network with random weights."""
     from s2m_edge.train.module import recipe_network
@@ -76,9 +117,17 @@ def build_module(variant: Variant, recipe: Recipe, phase: Phase) -> Segmentation
     return SegmentationModule(recipe, phase, build_network(variant, recipe, phase.size))
 
 
+def scored_every(epochs: int) -> int:
+    """After how many epochs to score, so that a run is scored `SCORED` times or more (if it has as many epochs), and at
+    its end."""
+    return max(
+        count for count in range(1, epochs + 1) if epochs % count == 0 and epochs // count >= min(SCORED, epochs)
+    )
+
+
 def train_variant(variant: Variant, recipe: Recipe, data: Path, seed: int, precision: str) -> dict[str, Any]:
     """Train one variant through the recipe's only phase; its validation Dice, and what it took."""
-    from lightning import Trainer, seed_everything
+    from lightning import Callback, LightningModule, Trainer, seed_everything
 
     from s2m_edge.train.allocator import keep_freed_memory
     from s2m_edge.train.callbacks import AverageWeights, SeedEachEpoch
@@ -88,6 +137,14 @@ def train_variant(variant: Variant, recipe: Recipe, data: Path, seed: int, preci
     layout = recipe.layout if variant.layout == "unet" else variant.layout
     recipe = replace(recipe, loss=variant.loss, layout=layout, seed=seed)
     phase = recipe.phases[0]
+    course: dict[str, float] = {}
+
+    class NoteScores(Callback):
+        """The validation Dice after epochs, by their number."""
+
+        def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            course[str(trainer.current_epoch + 1)] = round(float(trainer.callback_metrics["val_dice"]), 4)
+
     quiet_lightning()
     seed_everything(seed, verbose=False)
     keep_freed_memory()
@@ -107,8 +164,8 @@ def train_variant(variant: Variant, recipe: Recipe, data: Path, seed: int, preci
         devices=1,
         precision=precision,  # type: ignore[arg-type] - Lightning's own list of names, checked by it
         gradient_clip_val=recipe.gradient_clip,
-        callbacks=[SeedEachEpoch(seed), AverageWeights(recipe.average_decay)],
-        check_val_every_n_epoch=phase.epochs,
+        callbacks=[SeedEachEpoch(seed), NoteScores(), AverageWeights(recipe.average_decay)],
+        check_val_every_n_epoch=scored_every(phase.epochs),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -119,7 +176,8 @@ def train_variant(variant: Variant, recipe: Recipe, data: Path, seed: int, preci
     began = time.monotonic()
     run_trainer(trainer, module, images, None)
     return {
-        "validation_dice": round(float(trainer.callback_metrics["val_dice"]), 4),
+        "validation_dice": course[str(phase.epochs)],
+        "validation_dice_after": course,
         "parameters": sum(weight.numel() for weight in module.network.parameters()),
         "seconds": round(time.monotonic() - began),
         "device": str(trainer.strategy.root_device.type),
@@ -148,6 +206,37 @@ def table(runs: list[dict[str, Any]], title: Callable[[str], str]) -> str:
     return "\n".join(lines)
 
 
+def paired(runs: list[dict[str, Any]], title: Callable[[str], str]) -> str:
+    """Markdown: a row per comparison, a column per data set; the mean difference over the seeds that both have, with
+    Student's 95 % interval. Empty where no two runs can be compared."""
+    names = list(dict.fromkeys(run["data"] for run in runs))
+    scores = {(run["variant"], run["data"], run["seed"]): run["validation_dice"] for run in runs}
+    lines = []
+    for comparison in comparisons():
+        cells = []
+        for name in names:
+            pairs = [
+                (scores.get((comparison.one, name, seed)), scores.get((comparison.other, name, seed))) for seed in SEEDS
+            ]
+            cells.append(_interval([one - other for one, other in pairs if one is not None and other is not None]))
+        if any(cells):
+            lines.append(f"| {comparison.title} | " + " | ".join(cells) + " |")
+    if not lines:
+        return ""
+    head = ["| what is added | " + " | ".join(title(name) for name in names) + " |", "|---|" + "---|" * len(names)]
+    return "\n".join([*head, *lines])
+
+
+def _interval(differences: list[float]) -> str:
+    if len(differences) < 2:
+        return f"{differences[0]:+.3f}, 1 seed" if differences else ""
+    from scipy.stats import t as student
+
+    mean, count = statistics.mean(differences), len(differences)
+    half = float(student.ppf(0.975, count - 1)) * statistics.stdev(differences) / count**0.5
+    return f"{mean:+.3f} ({mean - half:+.3f} to {mean + half:+.3f}), {count} seeds"
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Train variants of network and loss alike and compare them.")
     parser.add_argument("--data", nargs="+", required=True, metavar="RECIPE=FOLDER", help="polyp=..., vessel=...")
@@ -157,7 +246,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--teacher", action="append", default=[], metavar="CHECKPOINT", help="of all variants")
     parser.add_argument("--precision", default="32-true", help="Lightning's, of all runs; bf16-mixed for instance")
     parser.add_argument("--out", type=Path, default=Path("ablation.json"))
-    parser.add_argument("--table", action="store_true", help="print the table of --out and train nothing")
+    parser.add_argument("--table", action="store_true", help="print the tables of --out and train nothing")
     options = parser.parse_args(arguments)
 
     from s2m_edge.errors import ConfigurationError
@@ -202,9 +291,10 @@ def main(arguments: list[str]) -> int:
         print(
             f"{name}, seed {seed}, {variant.title}: {found['validation_dice']:.4f} ({found['seconds']} s)", flush=True
         )
-    print(
-        table([run for run in runs if run["phase"] == phases.get(run["data"]) and same.items() <= run.items()], title)
-    )
+    alike = [run for run in runs if run["phase"] == phases.get(run["data"]) and same.items() <= run.items()]
+    print(table(alike, title))
+    if differences := paired(alike, title):
+        print(f"\n{differences}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import ablation
 from s2m_edge.checkpoint import save_checkpoint
 from s2m_edge.errors import CheckpointError, ConfigurationError
 from s2m_edge.files import file_sha256
+from s2m_edge.train.recipe import parse_phase, read_recipe
 from support import lively_network, write_sample_folder
 
 
@@ -35,6 +37,7 @@ def test_taught_variants_begin_alike_are_kept_apart_from_others_and_are_not_run_
     (run,) = json.loads(out.read_text())["runs"]
     assert (run["variant"], run["teachers"], run["precision"]) == (titles[0], [file_sha256(teacher)], "32-true")
     assert 0.0 <= run["validation_dice"] <= 1.0
+    assert run["validation_dice_after"] == {"1": run["validation_dice"]}
     assert 4.4e6 < run["parameters"] < 4.6e6, "a variant without SSTM has fewer"
     assert f"| {titles[0]} |" in capsys.readouterr().out
 
@@ -56,6 +59,50 @@ def test_taught_variants_begin_alike_are_kept_apart_from_others_and_are_not_run_
         "the taught one was taken for another"
     )
     assert f"| {titles[0]} | 0.00 M | 0.500, 1 seed |" in capsys.readouterr().out, "the table mixes runs of two kinds"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "every"), [(1, 1), (2, 1), (3, 1), (4, 1), (7, 1), (8, 2), (10, 2), (20, 5), (300, 75)]
+)
+def test_a_run_is_scored_four_times_or_more_and_at_its_end(epochs: int, every: int):
+    assert ablation.scored_every(epochs) == every
+
+
+def test_scores_on_the_way_change_nothing(tmp_path: Path, monkeypatch):
+    data = write_sample_folder(tmp_path / "data", ("train", "train", "val"), "polyp")
+    variant = next(each for each in ablation.VARIANTS if each.title == "S2M-Net without SSTM, Dice + cross-entropy")
+    recipe = replace(read_recipe("polyp"), phases=(parse_phase("96:2:2:0.01"),))
+    often = ablation.train_variant(variant, recipe, data, 42, "32-true")
+    monkeypatch.setattr(ablation, "scored_every", lambda epochs: epochs)
+    once = ablation.train_variant(variant, recipe, data, 42, "32-true")
+    assert (list(often["validation_dice_after"]), list(once["validation_dice_after"])) == (["1", "2"], ["2"])
+    assert often["validation_dice"] == once["validation_dice"] > 0
+
+
+def test_what_is_added_is_told_by_pairs_of_one_seed_with_an_interval(tmp_path: Path, monkeypatch, capsys):
+    phase, out = "128:8:8:0.002", tmp_path / "runs.json"
+    scores = {
+        "S2M-Net, MASL": {42: 0.70, 123: 0.72, 456: 0.71},
+        "S2M-Net without SSTM, MASL": {42: 0.68, 123: 0.71, 456: 0.68},
+        "S2M-Net, Dice + cross-entropy": {123: 0.66},
+    }
+    runs = [
+        {"variant": variant, "data": "polyp", "seed": seed, "phase": phase, "validation_dice": dice, "parameters": 10}
+        for variant, found in scores.items()
+        for seed, dice in found.items()
+    ]
+    out.write_text(json.dumps({"runs": runs}))
+    options = ["--data", "polyp=/nowhere", "--phase", phase, "--out", str(out), "--table"]
+    assert ablation.main(options) == 0
+    shown = capsys.readouterr().out.splitlines()
+    # Differences 0.02, 0.01 and 0.03: mean 0.02, deviation 0.01, and 4.3027 of its standard errors at two degrees.
+    assert "| SSTM, under MASL | +0.020 (-0.005 to +0.045), 3 seeds |" in shown
+    assert "| MASL instead of Dice + cross-entropy, with SSTM | +0.060, 1 seed |" in shown
+    assert not [
+        line
+        for line in shown
+        if line.startswith(("| SSTM, under Dice", "| MASL instead of Dice + cross-entropy, without"))
+    ]
 
 
 def test_runs_of_earlier_versions_count_as_untaught_in_float32(tmp_path: Path, monkeypatch, capsys):
