@@ -7,6 +7,7 @@ The command line listens (`listening`); whatever is about to begin a step, or to
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -28,11 +29,13 @@ _SHOW_CURSOR = b"\x1b[?25h"
 
 @dataclass
 class _Noted:
-    """The first signal of this command, when it came, and how many ask that it be raised later."""
+    """The first signal of this command, when it came, how many ask that it be raised later, and how what was
+    interrupted is gone on with."""
 
     number: int | None = None
     at: float = 0.0
     postponed: int = 0
+    resumed_by: str | None = None
 
 
 _noted = _Noted()
@@ -44,7 +47,7 @@ def listening() -> Iterator[None]:
 
     A signal that the process was started to ignore (a shell's background job) stays ignored.
     """
-    _noted.number = None
+    _noted.number = _noted.resumed_by = None
     before: dict[int, Any] = {}
     if _in_main_thread():
         for number in SIGNALS:
@@ -55,7 +58,7 @@ def listening() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _noted.number = None
+        _noted.number = _noted.resumed_by = None
 
 
 @contextmanager
@@ -69,6 +72,28 @@ def postponed() -> Iterator[None]:
         _noted.postponed -= 1
     if _noted.postponed == 0:
         heed()
+
+
+@contextmanager
+def resumable(*command: object) -> Iterator[None]:
+    """What an interrupt leaves within is a state to go on from, and the command's last words say how.
+
+    Args:
+        command: what goes on; the same command as before where it is empty.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = shlex.join(str(word) for word in command)
+        _noted.resumed_by = f"go on with: {again}" if command else "the same command goes on with what is left"
+        raise
+
+
+def last_words() -> str:
+    """What an interrupted command says: how to go on, or that there is nothing to tidy up."""
+    if _noted.resumed_by is not None:
+        return f"interrupted; {_noted.resumed_by}"
+    return "interrupted; nothing was left half-written"
 
 
 def received() -> int | None:

@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
             code = INTERRUPTED
         if code == INTERRUPTED or interrupts.received() is not None:
             code = interrupts.exit_code()
-            console.status.print("interrupted; nothing was left half-written")
+            console.status.print(interrupts.last_words())
             # CPython notes a KeyboardInterrupt that passes through exec() of a text (torch.fx has such frames), and
             # then ends by SIGINT instead of with our code, although it was caught. Any later exec() takes the note
             # back.

@@ -39,7 +39,7 @@ def predict_archive(
         ImageError: some pictures failed; the others are done.
         S2MEdgeError: the request is wrong, or no item at all can be worked on.
     """
-    from s2m_edge import console
+    from s2m_edge import console, interrupts
     from s2m_edge.deploy.activation import require_threshold
     from s2m_edge.deploy.bundle import open_bundle
     from s2m_edge.devices import usable_cores
@@ -69,7 +69,7 @@ def predict_archive(
     each = max(1, usable_cores() // workers) if threads is None else threads
     # Absolute: the processes of a cluster have working folders of their own.
     crew = Crew(bundle.absolute(), out.absolute(), options, workers, each)
-    with console.progress_bar(f"predict with {target.name}") as update:
+    with interrupts.resumable(), console.progress_bar(f"predict with {target.name}") as update:
         totals = work_through(listed, crew, engine=chosen, address=ray_address, progress=update)
     if as_json:
         console.print_json({**_values(totals), "bundle": str(bundle), "out": str(out), "notice": NOTICE})

@@ -166,9 +166,7 @@ def _calibrate(
 
 
 def _finetune(folder: Path, path: Path, tuning: Any) -> dict[str, Any]:
-    import shlex
-
-    from s2m_edge import console
+    from s2m_edge import interrupts
     from s2m_edge.checkpoint import read_header
     from s2m_edge.files import alone
     from s2m_edge.quantize.finetune import BEST_FILE, finetune, read_options
@@ -178,12 +176,8 @@ def _finetune(folder: Path, path: Path, tuning: Any) -> dict[str, Any]:
     options = tuning or read_options(folder)
     recipe = recipe_of(read_header(options.checkpoint), options.loss)
     with alone(folder):
-        try:
+        with interrupts.resumable("s2m-edge", "quantize", options.checkpoint, "--resume", "--out", path):
             result = finetune(folder, options, recipe)
-        except KeyboardInterrupt:
-            words = ("s2m-edge", "quantize", options.checkpoint, "--resume", "--out", str(path))
-            console.status.print(f"interrupted; go on with: {shlex.join(words)}")
-            raise typer.Exit(130) from None
         publish(folder / BEST_FILE, path, folder)
     return result
 

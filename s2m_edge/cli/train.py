@@ -63,12 +63,11 @@ def train(
 
     Interrupted, it goes on from the last finished epoch with --resume, exactly as if it had not been.
     """
-    import shlex
     from contextlib import nullcontext
     from dataclasses import replace
     from datetime import timedelta
 
-    from s2m_edge import console
+    from s2m_edge import console, interrupts
     from s2m_edge.checkpoint import locate_checkpoint
     from s2m_edge.errors import ConfigurationError, MissingBackendError
     from s2m_edge.files import alone
@@ -133,13 +132,11 @@ def train(
             if remark:
                 console.status.print(f"note: {remark}")
             begin_run(opened)
-    with alone(opened.folder) if is_main_process() else nullcontext():
-        try:
-            best = train_run(opened, machine)
-        except KeyboardInterrupt:
-            words = ("s2m-edge", "train", "--resume", "--out", str(opened.folder))
-            console.status.print(f"interrupted; go on with: {shlex.join(words)}")
-            raise typer.Exit(130) from None
+    with (
+        alone(opened.folder) if is_main_process() else nullcontext(),
+        interrupts.resumable("s2m-edge", "train", "--resume", "--out", opened.folder),
+    ):
+        best = train_run(opened, machine)
     if not is_main_process():
         return
     path = opened.best(len(opened.recipe.phases))

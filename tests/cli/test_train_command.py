@@ -65,7 +65,9 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(run, folder: Path, tmp
     place = tmp_path / "run"
     code, err = interrupt_in_the_second_epoch(run, folder, place)
     assert code == 130
-    assert f"s2m-edge train --resume --out {place}" in " ".join(err.split())
+    words = " ".join(err.split())
+    assert words.endswith(f"interrupted; go on with: s2m-edge train --resume --out {place}")
+    assert words.count("interrupted;") == 1
     code, out, err = run("train", "--resume", "--out", place, "--accelerator", "cpu", "--json")
     assert code == 0, err
     assert "epoch 2/2" in err

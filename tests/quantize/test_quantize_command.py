@@ -102,7 +102,9 @@ def test_fine_tuning_moves_the_weights_and_goes_on_after_an_interrupt_exactly(
             monkeypatch.setattr(finetune, "KeepState", Interrupting)
             code, _, err = run("quantize", small_checkpoint, *options, "--out", out)
             assert code == 130
-            assert "--resume" in err
+            words = " ".join(err.split())
+            assert words.endswith(f"go on with: s2m-edge quantize {small_checkpoint} --resume --out {out}")
+            assert words.count("interrupted;") == 1
             assert not out.exists()
             monkeypatch.setattr(finetune, "KeepState", kept)
             code, _, err = run("quantize", small_checkpoint, *options, "--out", out)

@@ -20,6 +20,7 @@ from PIL import Image
 
 from command_line import Run
 from s2m_edge.files import alone
+from s2m_edge.targets.archive import archive
 from support import assert_one_line_error
 
 ROOT = Path(__file__).parents[3]
@@ -194,6 +195,26 @@ def test_after_a_kill_in_the_middle_each_picture_is_done_once(
     )
     totals(run, small_bundle, listed, tmp_path / "unhurt")
     assert contents(out) == contents(tmp_path / "unhurt")
+
+
+def test_an_interrupted_archive_says_that_the_same_command_goes_on_and_it_does(
+    run: Run, small_bundle: Path, listed: Path, tmp_path: Path, monkeypatch
+):
+    real, out = archive.work_locally, tmp_path / "out"
+
+    def interrupted(jobs: Any, crew: Any) -> Any:
+        for number, outcome in enumerate(real(jobs, crew)):
+            if number == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield outcome
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "work_locally", interrupted)
+        code, _, err = run("predict", small_bundle, "--manifest", listed, "--out", out)
+    assert code == 143
+    assert err.endswith("interrupted; the same command goes on with what is left\n")
+    assert len(lines_of(out)) == 2
+    assert counts(totals(run, small_bundle, listed, out)) == (2, 2, 0)
 
 
 def test_a_worker_that_is_killed_costs_its_picture_alone(
