@@ -66,7 +66,7 @@ def _tables(changes: Changes) -> list[Table]:
     found: list[Table] = []
     for headings, rows in (
         (("figure", "A", "B", ""), figure_rows(changes)),
-        (("block", "tensors changed", "change", "largest"), block_rows(changes)),
+        (("block", "tensors changed", "weights", "largest", "statistics"), block_rows(changes)),
         (("what it says of itself", "A", "B"), changes.facts),
     ):
         if rows:

@@ -30,6 +30,10 @@ class FigureChange:
     judgement: Judgement
 
 
+STATISTICS = (".running_mean", ".running_var")
+"""How the names of what BatchNorm notes in training end."""
+
+
 @dataclass(frozen=True)
 class BlockChange:
     """The weights of one block.
@@ -37,8 +41,10 @@ class BlockChange:
     Attributes:
         block: of the network.
         tensors: how many it has; changed: how many of them differ.
-        relative: |B - A| / |A| over all of them, Euclidean; nan where they are not comparable.
-        largest: absolute difference of any weight.
+        relative: |B - A| / |A| over all learned weights, Euclidean; nan where they are not comparable.
+        largest: absolute difference of any learned weight.
+        statistics: relative, of the means and variances that BatchNorm noted in training; they are no weights, and a
+            variance of a hundred would hide them. None where there are none.
         remark: why they are not comparable.
     """
 
@@ -47,6 +53,7 @@ class BlockChange:
     changed: int
     relative: float
     largest: float
+    statistics: float | None = None
     remark: str = ""
 
 
@@ -182,21 +189,24 @@ def _block_change(
 ) -> BlockChange:
     alike = [name for name in names if name in before and name in after and _comparable(before[name], after[name])]
     strange = len(names) - len(alike)
-    changed, distance, length, largest = strange, 0.0, 0.0, 0.0
-    for name in alike:
-        old, new = (side[name].astype(np.float64) for side in (before, after))
-        gap = new - old
-        if gap.any():
-            changed += 1
-            distance += float(np.square(gap).sum())
-            largest = max(largest, float(np.abs(gap).max()))
-        length += float(np.square(old).sum())
-    if strange:
-        return BlockChange(
-            block, len(names), changed, math.nan, largest, f"{strange} of another shape or type, or in one alone"
-        )
-    relative = math.sqrt(distance / length) if length > 0 else (math.inf if distance > 0 else 0.0)
-    return BlockChange(block, len(names), changed, relative, largest)
+    gaps = {name: after[name].astype(np.float64) - before[name].astype(np.float64) for name in alike}
+    noted = [name for name in alike if name.endswith(STATISTICS)]
+    learned = [name for name in alike if name not in noted]
+    return BlockChange(
+        block,
+        len(names),
+        strange + sum(bool(gap.any()) for gap in gaps.values()),
+        math.nan if strange else _relative(learned, gaps, before),
+        max((float(np.abs(gaps[name]).max(initial=0.0)) for name in learned), default=0.0),
+        _relative(noted, gaps, before) if noted else None,
+        f"{strange} of another shape or type, or in one alone" if strange else "",
+    )
+
+
+def _relative(names: list[str], gaps: Mapping[str, NDArray[Any]], before: Mapping[str, NDArray[Any]]) -> float:
+    distance = sum(float(np.square(gaps[name]).sum()) for name in names)
+    length = sum(float(np.square(before[name].astype(np.float64)).sum()) for name in names)
+    return math.sqrt(distance / length) if length > 0 else (math.inf if distance > 0 else 0.0)
 
 
 def _comparable(before: NDArray[Any], after: NDArray[Any]) -> bool:

@@ -17,14 +17,15 @@ def figure_rows(changes: Changes) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def block_rows(changes: Changes) -> list[tuple[str, str, str, str]]:
-    """Block, tensors that changed, relative and largest change, as texts."""
+def block_rows(changes: Changes) -> list[tuple[str, str, str, str, str]]:
+    """Block, tensors that changed, relative and largest change of weights, change of statistics, as texts."""
     return [
         (
             printable(entry.block),
             f"{entry.changed} of {entry.tensors}",
             entry.remark or f"{entry.relative:.2%}",
             f"{entry.largest:.3g}",
+            "-" if entry.statistics is None else f"{entry.statistics:.2%}",
         )
         for entry in changes.blocks
     ]

@@ -16,7 +16,8 @@ from s2m_edge.errors import ConfigurationError
 from s2m_edge.files import write_json
 from s2m_edge.targets.export import export_bundle
 from s2m_edge.targets.measure.changes import Changes, Figure, Side, changes_html, compare_sides, open_side
-from s2m_edge.targets.measure.changes.write import sentence
+from s2m_edge.targets.measure.changes.compare import block_of_tensor
+from s2m_edge.targets.measure.changes.write import block_rows, sentence
 from s2m_edge.targets.measure.parity.report import PARITY_FILE
 from s2m_edge.targets.registry import find_target
 from support import assert_one_line_error, reseal
@@ -131,6 +132,23 @@ def test_weights_are_told_apart_block_by_block(small_checkpoint: Path, tmp_path:
     assert not changes.same_weights
     assert ("provenance.dataset", "none", "-") in changes.facts
     assert changes_of(small_checkpoint, small_checkpoint).same_weights
+
+
+def test_what_batchnorm_noted_is_no_weight(small_checkpoint: Path, tmp_path: Path):
+    model = load_model(small_checkpoint)
+    name, noted = next(entry for entry in model.named_buffers() if entry[0].endswith("running_var"))
+    with torch.no_grad():
+        noted.mul_(100)
+    changed = tmp_path / "changed.safetensors"
+    save_checkpoint(changed, model, {"domain": "polyp"})
+    (found,) = changes_of(small_checkpoint, changed).blocks
+    assert found.block == block_of_tensor(name)
+    assert (found.changed, found.relative, found.largest) == (1, 0.0, 0.0)
+    assert found.statistics is not None
+    assert 1 < found.statistics < 99.01
+    assert block_rows(changes_of(small_checkpoint, changed)) == [
+        (found.block, f"1 of {found.tensors}", "0.00%", "0", f"{found.statistics:.2%}")
+    ]
 
 
 def test_a_float_and_an_int8_checkpoint_are_not_compared_weight_by_weight(
