@@ -55,7 +55,7 @@ def series(folder: Path) -> list[pydicom.Dataset]:
 def test_a_series_goes_in_and_its_segmentation_comes_out_and_is_sent(bundle: Path, codes: Path, tmp_path: Path):
     given, out, port = series(tmp_path / "given"), tmp_path / "out", free_port()
     uid, series_uid = given[0].StudyInstanceUID, given[0].SeriesInstanceUID
-    words = ["serve", bundle, "--out", out, "--port", "0", "--quiet-seconds", "0.5", "--format", "dicom-seg,json,png"]
+    words = ["serve", bundle, "--out", out, "--port", "0", "--quiet-seconds", "4", "--format", "dicom-seg,json,png"]
     words += ["--codes", codes]
     words += ["--send-to", f"ARCHIVE@127.0.0.1:{port}"]
     with archive(tmp_path / "archive", port), started("-m", "s2m_edge.cli.main", *map(str, words)) as server:
@@ -96,7 +96,7 @@ def test_a_series_that_cannot_be_read_does_not_stop_the_server(bundle: Path, tmp
     for header in given:
         header.PixelData = header.PixelData[:100]
     write_slices(tmp_path / "given", given)
-    words = ["serve", bundle, "--out", out, "--port", "0", "--quiet-seconds", "0.5", "--format", "json"]
+    words = ["serve", bundle, "--out", out, "--port", "0", "--quiet-seconds", "4", "--format", "json"]
     with started("-m", "s2m_edge.cli.main", *map(str, words)) as server:
         command = [
             program("storescu"),

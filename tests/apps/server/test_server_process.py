@@ -14,6 +14,10 @@ from server_support import archive, begun, free_port, results, send, server_proc
 
 pytest.importorskip("pynetdicom", reason="pynetdicom is not installed; the extra serve has it")
 QUICK = {"quiet_seconds": 0.3}
+"""For studies of one instance. A busy machine may take longer than that between two, and the second makes another version
+of the study, as it should."""
+
+UNHURRIED = {"quiet_seconds": 4.0}
 SUCCESS = 0
 
 
@@ -26,7 +30,7 @@ def whole_folders(out: Path) -> None:
 def test_a_study_goes_in_and_its_result_comes_out(tmp_path: Path):
     given = slices(3)
     uid = given[0].StudyInstanceUID
-    with server_process(tmp_path, **QUICK) as server:
+    with server_process(tmp_path, **UNHURRIED) as server:
         assert send(server.port, given) == [SUCCESS] * 3
         line = until(lambda: server.said(f"study {uid}:"), "the study's line")
         assert "3 instances, 2 files in" in line
@@ -40,11 +44,11 @@ def test_a_study_goes_in_and_its_result_comes_out(tmp_path: Path):
 
 
 def test_killed_at_work_every_study_is_done_exactly_once(tmp_path: Path):
-    studies = [slices(2) for _ in range(5)]
+    studies = [slices(1) for _ in range(5)]
     uids = [given[0].StudyInstanceUID for given in studies]
     with server_process(tmp_path, seconds=0.4, quiet_seconds=0.5) as server:
         for given in studies:
-            assert send(server.port, given) == [SUCCESS] * 2
+            assert send(server.port, given) == [SUCCESS]
         until(lambda: len(results(tmp_path)) >= 1, "a first result")
         server.end(signal.SIGKILL)
     first = results(tmp_path)
@@ -56,7 +60,7 @@ def test_killed_at_work_every_study_is_done_exactly_once(tmp_path: Path):
     with server_process(tmp_path, quiet_seconds=0.5) as server:
         until(lambda: len(results(tmp_path)) == 5, "all results")
         assert server.end() == 0
-    assert results(tmp_path) == dict.fromkeys(uids, 2)
+    assert results(tmp_path) == dict.fromkeys(uids, 1)
     assert all(begun(tmp_path).count(uid) == 1 for uid in first), "what was done is not begun again"
     assert all(begun(tmp_path).count(uid) <= 2 for uid in second)
     whole_folders(tmp_path)
@@ -93,7 +97,7 @@ def test_killed_while_receiving_what_was_confirmed_is_there_and_the_rest_can_be_
 def test_ended_at_work_the_study_is_given_up_whole_and_begun_by_the_next_start(
     number: signal.Signals, code: int, tmp_path: Path
 ):
-    given = slices(2)
+    given = slices(1)
     with server_process(tmp_path, seconds=600, **QUICK) as server:
         send(server.port, given)
         until(lambda: begun(tmp_path), "its work")
@@ -125,7 +129,7 @@ def test_results_are_sent_to_dcmtk(tmp_path: Path):
     port = free_port()
     destination: dict[str, Any] = {"send_to": f"ARCHIVE@127.0.0.1:{port}", "send_pause": 0.2}
     with archive(tmp_path / "archive", port), server_process(tmp_path / "out", **destination, **QUICK) as server:
-        send(server.port, slices(2))
+        send(server.port, slices(1))
         until(lambda: server.said("1 DICOM files sent to ARCHIVE@127.0.0.1"), "sent")
         assert server.end() == 0
     sent = [pydicom.dcmread(path) for path in (tmp_path / "archive").iterdir()]
@@ -138,7 +142,7 @@ def test_a_destination_that_is_away_is_tried_a_few_times_and_again_by_the_next_s
     port, out = free_port(), tmp_path / "out"
     destination: dict[str, Any] = {"send_to": f"ARCHIVE@127.0.0.1:{port}", "send_pause": 0.1, **QUICK}
     with server_process(out, **destination, send_attempts=3) as server:
-        send(server.port, slices(2))
+        send(server.port, slices(1))
         assert "nobody answers there" in until(lambda: server.said("NOT SENT"), "kept")
         assert server.end() == 143
         assert server.said("1 results to be sent")
