@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -85,7 +86,11 @@ class Changes:
             for entry in self.figures
             if entry.judgement == "worse"
         ]
-        found += [f"{entry.name} is gone" for entry in self.figures if entry.judgement == "only in A"]
+        found += [
+            f"{entry.name} is gone{self._measured_by(entry.name)}"
+            for entry in self.figures
+            if entry.judgement == "only in A"
+        ]
         found += [
             f"B breaches its gate: {breach}" for breach in self.after.breaches if breach not in self.before.breaches
         ]
@@ -94,6 +99,14 @@ class Changes:
             before, after = (VERDICTS.index(verdict) for verdict in verdicts)
             found += [f"A was {verdicts[0]}, B is {verdicts[1]}"] if after > before else []
         return found
+
+    def _measured_by(self, name: str) -> str:
+        """What writes a figure into a checkpoint that was just trained and has it not."""
+        found = re.fullmatch(r"(val|test) dice( window)?", name)
+        if found is None or self.after.kind != "checkpoint":
+            return ""
+        window = " --window" if found[2] else ""
+        return f": s2m-edge evaluate {self.after.path} --data DATA --split {found[1]}{window} --record measures it"
 
     def to_dict(self) -> dict[str, Any]:
         return {

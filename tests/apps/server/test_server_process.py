@@ -14,8 +14,8 @@ from server_support import archive, begun, free_port, results, send, server_proc
 
 pytest.importorskip("pynetdicom", reason="pynetdicom is not installed; the extra serve has it")
 QUICK = {"quiet_seconds": 0.3}
-"""For studies of one instance. A busy machine may take longer than that between two, and the second makes another version
-of the study, as it should."""
+"""For studies of one instance. A busy machine may take longer than that between two, and the second makes another
+version of the study, as it should."""
 
 UNHURRIED = {"quiet_seconds": 4.0}
 SUCCESS = 0

@@ -134,6 +134,22 @@ def test_weights_are_told_apart_block_by_block(small_checkpoint: Path, tmp_path:
     assert changes_of(small_checkpoint, small_checkpoint).same_weights
 
 
+def test_a_checkpoint_without_a_figure_is_told_what_measures_it(small_checkpoint: Path, tmp_path: Path):
+    """One that was just trained has the score of its training alone."""
+    scored, fresh = tmp_path / "scored.safetensors", tmp_path / "fresh.safetensors"
+    model = load_model(small_checkpoint)
+    save_checkpoint(
+        scored, model, {"domain": "polyp", "test_dice": 0.8, "val_dice_window": 0.8, "validation_dice": 0.7}
+    )
+    save_checkpoint(fresh, model, {"domain": "polyp"})
+    measures = f"s2m-edge evaluate {fresh} --data DATA --split"
+    assert sorted(changes_of(scored, fresh).worse) == [
+        f"test dice is gone: {measures} test --record measures it",
+        f"val dice window is gone: {measures} val --window --record measures it",
+        "validation dice is gone",
+    ]
+
+
 def test_what_batchnorm_noted_is_no_weight(small_checkpoint: Path, tmp_path: Path):
     model = load_model(small_checkpoint)
     name, noted = next(entry for entry in model.named_buffers() if entry[0].endswith("running_var"))
