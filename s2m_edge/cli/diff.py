@@ -61,12 +61,12 @@ def diff(
 
 
 def _tables(changes: Changes) -> list[Table]:
-    from s2m_edge.targets.measure.changes.write import block_rows, figure_rows
+    from s2m_edge.targets.measure.changes.write import BLOCK_HEADINGS, block_rows, figure_rows
 
     found: list[Table] = []
     for headings, rows in (
         (("figure", "A", "B", ""), figure_rows(changes)),
-        (("block", "tensors changed", "weights", "largest", "statistics"), block_rows(changes)),
+        (BLOCK_HEADINGS, block_rows(changes)),
         (("what it says of itself", "A", "B"), changes.facts),
     ):
         if rows:

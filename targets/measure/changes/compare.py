@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -106,7 +107,8 @@ class Changes:
         if found is None or self.after.kind != "checkpoint":
             return ""
         window = " --window" if found[2] else ""
-        return f": s2m-edge evaluate {self.after.path} --data DATA --split {found[1]}{window} --record measures it"
+        path = shlex.quote(str(self.after.path))
+        return f": s2m-edge evaluate {path} --data DATA --split {found[1]}{window} --record measures it"
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -17,8 +17,14 @@ def figure_rows(changes: Changes) -> list[tuple[str, str, str, str]]:
     ]
 
 
+BLOCK_HEADINGS = ("block", "tensors changed", "weights", "largest", "statistics")
+
+
 def block_rows(changes: Changes) -> list[tuple[str, str, str, str, str]]:
-    """Block, tensors that changed, relative and largest change of weights, change of statistics, as texts."""
+    """Block, tensors that changed, relative and largest change of weights, change of statistics, as texts.
+
+    See `BLOCK_HEADINGS`.
+    """
     return [
         (
             printable(entry.block),
@@ -57,6 +63,7 @@ def changes_html(changes: Changes) -> str:
             tolerance=f"{changes.tolerance:.0%}",
             figures=figure_rows(changes),
             facts=changes.facts,
+            block_headings=BLOCK_HEADINGS,
             blocks=block_rows(changes),
             same_weights=changes.same_weights,
         )
