@@ -20,7 +20,6 @@ from PIL import Image
 
 from command_line import Run
 from s2m_edge.files import alone
-from s2m_edge.targets.archive import archive
 from support import assert_one_line_error
 
 ROOT = Path(__file__).parents[3]
@@ -162,59 +161,67 @@ def test_two_processes_do_not_work_on_one_archive(run: Run, small_bundle: Path, 
     assert not (out / "ledger.jsonl").exists()
 
 
-def test_after_a_kill_in_the_middle_each_picture_is_done_once(
-    run: Run, small_bundle: Path, listed: Path, tmp_path: Path, contents: Contents
-):
-    out = tmp_path / "out"
-    folder = tmp_path / "pictures"
-    more = [f"{path.stem}-{number}.jpg" for number in range(12) for path in sorted(folder.glob("*.jpg"))[:2]]
-    for name in more:
-        (folder / name).write_bytes((folder / f"{name.rsplit('-', 1)[0]}.jpg").read_bytes() + name.encode())
-    listed.write_text("path\n" + "".join(f"pictures/{name}\n" for name in more))
-    command = [sys.executable, "-m", "s2m_edge.cli.main", "predict", str(small_bundle), "--manifest", str(listed)]
+@pytest.fixture
+def long_list(listed: Path, pictures: list[Path]) -> list[str]:
+    """The names of 24 different pictures, which the manifest lists."""
+    names = [f"{path.stem}-{number}" for number in range(12) for path in pictures[:2]]
+    for name in names:
+        original = pictures[0].parent / f"{name.rsplit('-', 1)[0]}.jpg"
+        (original.parent / f"{name}.jpg").write_bytes(original.read_bytes() + name.encode())
+    listed.write_text("path\n" + "".join(f"pictures/{name}.jpg\n" for name in names))
+    return names
+
+
+def ended_in_the_middle(number: signal.Signals, bundle: Path, manifest: Path, out: Path) -> tuple[int, str, int]:
+    """An archive in a process of its own, told to end after some pictures: exit code, stderr, how many are done.
+
+    Not in this one: a signal would find whatever native runtimes other tests have left here.
+    """
+    command = [sys.executable, "-m", "s2m_edge.cli.main", "predict", str(bundle), "--manifest", str(manifest)]
     process = subprocess.Popen(
         [*command, "--out", str(out), "--workers", "2"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     ledger, until = out / "ledger.jsonl", time.monotonic() + PATIENCE
-    while not ledger.exists() or ledger.read_bytes().count(b"\n") < 5:
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait(PATIENCE)
-    told = ledger.read_bytes().count(b'"status":"done"')
-    assert 0 < told < len(more)
+    try:
+        while not ledger.exists() or ledger.read_bytes().count(b"\n") < 5:
+            assert process.poll() is None, "it ended before it could be told to"
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(number)
+        err = process.communicate(timeout=PATIENCE)[1]
+    finally:
+        process.kill()
+    return process.returncode, err, ledger.read_bytes().count(b'"status":"done"')
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "told to end"])
+def test_after_an_end_in_the_middle_the_same_command_goes_on_and_each_picture_is_done_once(
+    run: Run,
+    small_bundle: Path,
+    listed: Path,
+    long_list: list[str],
+    tmp_path: Path,
+    contents: Contents,
+    number: signal.Signals,
+):
+    out = tmp_path / "out"
+    code, err, told = ended_in_the_middle(number, small_bundle, listed, out)
+    if number == signal.SIGTERM:
+        assert code == 143
+        assert err.endswith("interrupted; the same command goes on with what is left\n")
+    assert 0 < told < len(long_list)
     assert not (out / "results.csv").exists()
     values = totals(run, small_bundle, listed, out, "--workers", 2)
-    assert counts(values) == (len(more) - told, told, 0)
+    assert counts(values) == (len(long_list) - told, told, 0)
     assert Counter(record["name"] for record in lines_of(out)) == dict.fromkeys(
-        (f"pictures/{Path(name).stem}" for name in more), 1
+        (f"pictures/{name}" for name in long_list), 1
     )
     totals(run, small_bundle, listed, tmp_path / "unhurt")
     assert contents(out) == contents(tmp_path / "unhurt")
-
-
-def test_an_interrupted_archive_says_that_the_same_command_goes_on_and_it_does(
-    run: Run, small_bundle: Path, listed: Path, tmp_path: Path, monkeypatch
-):
-    real, out = archive.work_locally, tmp_path / "out"
-
-    def interrupted(jobs: Any, crew: Any) -> Any:
-        for number, outcome in enumerate(real(jobs, crew)):
-            if number == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
-            yield outcome
-
-    with monkeypatch.context() as patch:
-        patch.setattr(archive, "work_locally", interrupted)
-        code, _, err = run("predict", small_bundle, "--manifest", listed, "--out", out)
-    assert code == 143
-    assert err.endswith("interrupted; the same command goes on with what is left\n")
-    assert len(lines_of(out)) == 2
-    assert counts(totals(run, small_bundle, listed, out)) == (2, 2, 0)
 
 
 def test_a_worker_that_is_killed_costs_its_picture_alone(
