@@ -27,15 +27,18 @@ def multiply_adds(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
         image_shape: channels, height and width.
     """
     import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils.flop_counter import FlopCounterMode
 
     from s2m_edge.network.fake_quantized.layers import rounding_off
     from s2m_edge.network.spectral import spectral_filter  # noqa: F401 - registers the op
 
-    shapes_only = copy.deepcopy(network).to("meta")
-    counts: Any = {torch.ops.s2m_edge.spectral_filter: _filter_operations}
-    with rounding_off(shapes_only), FlopCounterMode(display=False, custom_mapping=counts) as counter, torch.no_grad():
-        shapes_only(torch.empty(1, *image_shape, device="meta"))
+    # A copy, because a network may keep what it makes on its way. Tensors without values rather than the meta device,
+    # where what a network makes without naming a device (a grid of coordinates) would meet what lies there.
+    copied, shapes_only = copy.deepcopy(network), FakeTensorMode(allow_non_fake_inputs=True)
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.s2m_edge.spectral_filter: _filter_operations})
+    with rounding_off(copied), shapes_only, counter, torch.no_grad():
+        copied(torch.empty(1, *image_shape))
     return counter.get_total_flops() // 2
 
 

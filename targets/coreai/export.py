@@ -18,7 +18,7 @@ from s2m_edge.targets.coreai.metal import metal_kernel, require_kernel_fits, run
 from s2m_edge.targets.coreai.quiet import quiet_coreai
 from s2m_edge.targets.coreai.spectral import filter_by_matrices, with_constant_filters
 from s2m_edge.targets.deployed import DeployedNetwork
-from s2m_edge.targets.rewrites import fold_batch_norm
+from s2m_edge.targets.rewrites import fold_batch_norm, windowed_max_pools
 from s2m_edge.targets.rewrites.half_precision import round_kernels, with_exact_half_input
 
 FUNCTION = "main"
@@ -60,6 +60,7 @@ class CoreAIExporter(Exporter):
         image, preprocessing = request.example(), request.preprocessing
         # A quantized network has its BatchNorm folded already.
         network = request.network if request.quantized else fold_batch_norm(request.network)
+        network = windowed_max_pools(network)
         if request.precision == "float16":
             network, preprocessing = with_exact_half_input(network, preprocessing, image)
             network = round_kernels(network)

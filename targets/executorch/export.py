@@ -26,6 +26,7 @@ from s2m_edge.targets.rewrites import (
     phase_upsample,
     spectral_as_matmul,
     split_depthwise,
+    windowed_max_pools,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class ExecuTorchExporter(Exporter):
         if request.spectral == "custom":
             load_kernel()  # without it parity could not be shown; better known now than after a minute of lowering
         prepare = prepare_quantized if request.quantized else prepare_for_xnnpack
-        return _lower(prepare(request.network, request.example(), request.spectral), request)
+        return _lower(prepare(windowed_max_pools(request.network), request.example(), request.spectral), request)
 
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         with path.open("wb") as file:

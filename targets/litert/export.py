@@ -20,12 +20,14 @@ from s2m_edge.targets.litert.retrace import last_trace_left_out
 from s2m_edge.targets.litert.spectral import spectral_as_composite
 from s2m_edge.targets.rewrites import (
     blend_by_interpolation,
+    cut_transposed_convolutions,
     fold_batch_norm,
     layer_norm_as_convolutions,
     norms_as_arithmetic,
     phase_upsample,
     spectral_as_matmul,
     split_depthwise,
+    windowed_max_pools,
 )
 
 
@@ -45,7 +47,8 @@ class LiteRTExporter(Exporter):
         """The flatbuffer as the converter gives it."""
         converter = import_converter()
         prepare = prepare_quantized if request.quantized else prepare_for_xnnpack
-        network = prepare(request.network, request.example(), request.spectral)
+        network = windowed_max_pools(cut_transposed_convolutions(request.network))
+        network = prepare(network, request.example(), request.spectral)
         wrapped = ChannelsLastInput(DeployedNetwork(network).eval(), OUTPUT_NAME)
         image = request.example().permute(0, 2, 3, 1).contiguous()
         with quiet_litert(), last_trace_left_out(), torch.no_grad():

@@ -37,3 +37,22 @@ def test_the_networks_count_is_that_of_its_convolutions_and_of_the_filters_four_
 def test_counting_leaves_the_network_alone(small_model):
     multiply_adds(small_model, (3, 96, 96))
     assert {parameter.device.type for parameter in small_model.parameters()} == {"cpu"}
+
+
+class _OfItsOwnTensors(nn.Module):
+    """Holds a tensor that is no buffer, makes one without naming a device, and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.offset, self.rows = nn.Conv2d(3, 4, 1), torch.ones(4, 1, 1), None
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if self.rows is None:
+            self.rows = torch.linspace(0, 1, image.shape[-2])[:, None]
+        return self.convolution(image) * self.rows + self.offset
+
+
+def test_a_network_may_hold_and_make_tensors_of_its_own_and_keeps_none_of_the_counts():
+    network = _OfItsOwnTensors()
+    assert multiply_adds(network, (3, 8, 6)) == 3 * 4 * 8 * 6
+    assert network.rows is None

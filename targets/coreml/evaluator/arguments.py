@@ -50,6 +50,20 @@ class Arguments:
             raise LoweringError(f"the operation {self.label} has {name} of {value.dtype}, not a float")
         return value.float()
 
+    def numeric(self, name: str) -> Tensor:
+        """A tensor of numbers: floats in float32, whole numbers in int64."""
+        value = self.tensor(name)
+        if value.dtype == torch.bool:
+            raise LoweringError(f"the operation {self.label} has {name} of truth values, not of numbers")
+        return self.floating(name) if value.is_floating_point() else value.long()
+
+    def truth(self, name: str) -> Tensor:
+        """A tensor of truth values."""
+        value = self.tensor(name)
+        if value.dtype != torch.bool:
+            raise LoweringError(f"the operation {self.label} has {name} of {value.dtype}, not of truth values")
+        return value
+
     def optional_floating(self, name: str) -> Tensor | None:
         return self.floating(name) if name in self._values else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from s2m_edge.errors import ContractError, LoweringError
 from s2m_edge.targets.coreml.evaluator.arguments import Arguments
 from s2m_edge.targets.coreml.evaluator.blob import WeightFile
 from s2m_edge.targets.coreml.evaluator.image import ImageInput, image_input
-from s2m_edge.targets.coreml.evaluator.operations import Operation, find_operation
+from s2m_edge.targets.coreml.evaluator.operation import Operation
+from s2m_edge.targets.coreml.evaluator.operations import find_operation
 from s2m_edge.targets.coreml.evaluator.package import CoreMLPackage
 from s2m_edge.targets.coreml.evaluator.values import TensorType, Value, constant, declared_type
 
@@ -36,12 +37,14 @@ class FloatPeak:
 
 @dataclass(frozen=True)
 class _Step:
+    """One operation; its results are values by name, each of a declared type."""
+
     label: str
-    name: str
+    kind: str
     operation: Operation
     arguments: tuple[tuple[str, tuple[str, ...]], ...]
-    declared: TensorType
-    last_uses: tuple[str, ...]
+    results: tuple[tuple[str, TensorType], ...]
+    last_uses: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -51,7 +54,7 @@ class _Step:
 
 @dataclass(frozen=True)
 class OperationNote:
-    """What an operation of the program is called, does, declares and takes."""
+    """A result of an operation: what it is called, what makes it, its declared type, and what that takes."""
 
     name: str
     kind: str
@@ -87,7 +90,7 @@ class Evaluator:
         self.image: ImageInput = image_input(package.model.description, function)
         self._steps = self._read_steps(block)
         self.output_name = self._check_output(block)
-        self.counts = Counter(step.label.split()[0] for step in self._steps)
+        self.counts = Counter(step.kind for step in self._steps)
         self.peak: FloatPeak | None = None
 
     @property
@@ -104,14 +107,16 @@ class Evaluator:
 
     @property
     def float16_operations(self) -> int:
-        """Number of operations whose result is float16."""
-        return sum(step.declared.dtype == torch.float16 for step in self._steps)
+        """Number of operations that have a float16 result."""
+        return sum(any(declared.dtype == torch.float16 for _, declared in step.results) for step in self._steps)
 
     @property
     def operations(self) -> tuple[OperationNote, ...]:
-        """Every operation in the order of computation, constants left out."""
+        """Every result in the order of computation, constants left out."""
         return tuple(
-            OperationNote(step.name, step.label.split()[0], step.declared, step.inputs) for step in self._steps
+            OperationNote(name, step.kind, declared, step.inputs)
+            for step in self._steps
+            for name, declared in step.results
         )
 
     def run(
@@ -133,42 +138,53 @@ class Evaluator:
         self.peak = None
         with torch.inference_mode():
             for step in self._steps:
-                values[step.name] = self._run_step(step, values, observe)
+                values.update(self._run_step(step, values, observe))
                 for name in step.last_uses:
                     values.pop(name, None)
         output = values[self.output_name]
         assert isinstance(output, Tensor)
         return output.float().numpy()
 
-    def _run_step(self, step: _Step, values: dict[str, Value], observe: Callable[[str, Tensor], None]) -> Tensor:
+    def _run_step(
+        self, step: _Step, values: dict[str, Value], observe: Callable[[str, Tensor], None]
+    ) -> dict[str, Tensor]:
         arguments = Arguments({key: self._look_up(names, values) for key, names in step.arguments}, step.label)
         try:
             computed = step.operation.compute(arguments)
-        except (RuntimeError, IndexError, ValueError) as error:  # torch's own refusal of shapes that do not fit
+        except (RuntimeError, IndexError, ValueError, TypeError) as error:  # torch's own refusal of what does not fit
             reason = str(error).strip().splitlines()[0]
             raise LoweringError(f"the operation {step.label} cannot be computed ({reason})") from None
-        result = computed.to(step.operation.result_dtype(arguments))
-        found = TensorType(result.dtype, tuple(result.shape))
-        if found != step.declared:
-            raise LoweringError(
-                f"the operation {step.label} gives {found}, and the program declares {step.declared}",
-                "The package contradicts itself; export it again.",
+        given = computed if isinstance(computed, tuple) else (computed,)
+        if len(given) != len(step.results):
+            raise ContractError(
+                f"the operation {step.label} has {len(given)} results, and declares {len(step.results)}"
             )
-        observe(step.name, result)
-        if result.is_floating_point():
-            self._watch(step, computed, result)
-        return result
+        dtypes = step.operation.dtypes(arguments, len(given))
+        results: dict[str, Tensor] = {}
+        for value, dtype, (name, declared) in zip(given, dtypes, step.results, strict=True):
+            result = value.to(dtype)
+            found = TensorType(result.dtype, tuple(result.shape))
+            if found != declared:
+                raise LoweringError(
+                    f"the operation {step.label} gives {found}, and the program declares {declared}",
+                    "The package contradicts itself; export it again.",
+                )
+            observe(name, result)
+            if result.is_floating_point():
+                self._watch(step, declared, value, result)
+            results[name] = result
+        return results
 
     def _look_up(self, names: Sequence[str], values: dict[str, Value]) -> Value:
         found = [self._constants[name] if name in self._constants else values[name] for name in names]
         return found[0] if len(found) == 1 else [value for value in found if isinstance(value, Tensor)]
 
-    def _watch(self, step: _Step, computed: Tensor, result: Tensor) -> None:
+    def _watch(self, step: _Step, declared: TensorType, computed: Tensor, result: Tensor) -> None:
         peak = float(result.abs().amax())
         if not np.isfinite(peak):
             before = computed[~result.isfinite()].flatten()[0]
             raise LoweringError(
-                f"the operation {step.label} gives a value that is not finite: {float(before):g} in {step.declared}",
+                f"the operation {step.label} gives a value that is not finite: {float(before):g} in {declared}",
                 "Use --precision float32, or look for the overflow in this layer.",
             )
         if result.dtype == torch.float16 and (self.peak is None or peak > self.peak.value):
@@ -179,14 +195,21 @@ class Evaluator:
         steps: list[_Step] = []
         for message in block.operations:
             label = f"{message.type} {message.outputs[0].name if message.outputs else '(no output)'}"
-            name, declared = _single_output(message, label)
-            if name in known:
-                raise ContractError(f"the program defines {name} twice")
+            results = tuple((output.name, declared_type(output.type, label)) for output in message.outputs)
+            if not results:
+                raise LoweringError(f"the operation {label} has no result", "Export the package again.")
+            names = [name for name, _ in results]
+            for name in names:
+                if name in known or names.count(name) > 1:
+                    raise ContractError(f"the program defines {name} twice")
             if message.type == "const":
+                if len(results) != 1:
+                    raise ContractError(f"the constant {label} has {len(results)} results")
+                (name, declared), *_ = results
                 self._constants[name] = self._read_constant(message, declared, label)
             else:
-                steps.append(self._read_step(message, label, name, declared, known))
-            known.add(name)
+                steps.append(self._read_step(message, label, results, known))
+            known.update(names)
         return _with_last_uses(steps, set(block.outputs))
 
     def _read_constant(self, message: Any, declared: TensorType, label: str) -> Tensor | str:
@@ -197,7 +220,10 @@ class Evaluator:
             raise ContractError(f"the constant {label} is declared {declared} and holds another type")
         return constant(value, label, self._open_weights)
 
-    def _read_step(self, message: Any, label: str, name: str, declared: TensorType, known: set[str]) -> _Step:
+    def _read_step(
+        self, message: Any, label: str, results: tuple[tuple[str, TensorType], ...], known: set[str]
+    ) -> _Step:
+        name = results[0][0]
         # Operation, then parameters: an unknown operation is to be named as such.
         attributes = sorted(set(message.attributes) - {"name"})
         stored = attributes if message.type.startswith(CONSTANT_EXPRESSION) else []  # their parameters are attributes
@@ -219,7 +245,7 @@ class Evaluator:
                 if names[-1] not in known and names[-1] not in self._constants:
                     raise ContractError(f"the operation {label} uses {names[-1]}, which is not defined before it")
             arguments.append((key, tuple(names)))
-        return _Step(label, name, operation, tuple(arguments), declared, ())
+        return _Step(label, message.type, operation, tuple(arguments), results)
 
     def _open_weights(self, name: str) -> WeightFile:
         if name not in self._weight_files:
@@ -230,14 +256,14 @@ class Evaluator:
         described = [feature.name for feature in self._package.model.description.output]
         if len(described) != 1 or list(block.outputs) != described:
             raise ContractError(f"the package describes the outputs {described}, the program has {list(block.outputs)}")
-        found = next((step for step in self._steps if step.name == described[0]), None)
-        if found is None:
+        declared = next((entry.declared for entry in self.operations if entry.name == described[0]), None)
+        if declared is None:
             raise ContractError(f"no operation of the program computes its output {described[0]}")
         array = self._package.model.description.output[0].type.multiArrayType
         names = {65568: torch.float32, 65552: torch.float16}  # FeatureTypes.proto, ArrayDataType
         described_type = TensorType(names.get(array.dataType), tuple(array.shape))
-        if described_type != found.declared:
-            raise ContractError(f"the output is described as {described_type}, the program gives {found.declared}")
+        if described_type != declared:
+            raise ContractError(f"the output is described as {described_type}, the program gives {declared}")
         return described[0]
 
 
@@ -250,12 +276,6 @@ def _only_function(program: Any) -> Any:
     return function
 
 
-def _single_output(message: Any, label: str) -> tuple[str, TensorType]:
-    if len(message.outputs) != 1:
-        raise LoweringError(f"the operation {label} has {len(message.outputs)} outputs", "The evaluator knows one.")
-    return message.outputs[0].name, declared_type(message.outputs[0].type, label)
-
-
 def _with_last_uses(steps: list[_Step], outputs: set[str]) -> list[_Step]:
     """Steps that know which values nobody needs after them, so that a run holds few activations at a time."""
     seen = set(outputs)
@@ -264,5 +284,5 @@ def _with_last_uses(steps: list[_Step], outputs: set[str]) -> list[_Step]:
         used = set(step.inputs)
         last = tuple(sorted(used - seen))
         seen |= used
-        finished.append(_Step(step.label, step.name, step.operation, step.arguments, step.declared, last))
+        finished.append(replace(step, last_uses=last))
     return finished[::-1]

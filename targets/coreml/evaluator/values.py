@@ -20,8 +20,10 @@ _DTYPES: dict[int, tuple[str, torch.dtype, np.dtype]] = {
     10: ("fp16", torch.float16, np.dtype("<f2")),
     11: ("fp32", torch.float32, np.dtype("<f4")),
     21: ("int8", torch.int8, np.dtype("i1")),
+    22: ("int16", torch.int16, np.dtype("<i2")),
     23: ("int32", torch.int32, np.dtype("<i4")),
     31: ("uint8", torch.uint8, np.dtype("u1")),
+    32: ("uint16", torch.uint16, np.dtype("<u2")),
     33: ("uint32", torch.uint32, np.dtype("<u4")),
 }
 MIL_NAMES: dict[str, torch.dtype] = {name: dtype for name, dtype, _ in _DTYPES.values()}

@@ -20,7 +20,7 @@ from s2m_edge.network.spectral import reference_spectral_filter
 from s2m_edge.targets.base import example_image
 from s2m_edge.targets.coreml.composite import spectral_constants
 from s2m_edge.targets.coreml.evaluator import Evaluator, open_package
-from s2m_edge.targets.coreml.export import for_half_precision, image_scale_and_bias, name_strides
+from s2m_edge.targets.coreml.export import for_half_precision, image_scale_and_bias
 from s2m_edge.targets.coreml.metadata import preview_parameters
 from s2m_edge.targets.rewrites.half_precision import (
     epsilon_factor,
@@ -256,16 +256,3 @@ def test_core_ml_gets_a_picture(saved, channels):
     assert seen["image"].size == (96, 96)
     np.testing.assert_array_equal(np.asarray(seen["image"]).reshape(picture.shape), picture)
     assert runner.observations() == {}
-
-
-@pytest.mark.parametrize(("window", "stride"), [((2, None), [2, 2]), ((3, 1), [1, 1])])
-def test_a_max_pooling_names_its_stride(window, stride):
-    class Pooled(torch.nn.Module):
-        def forward(self, x):
-            return torch.nn.functional.max_pool2d(x, *window)
-
-    program = torch.export.export(Pooled(), (torch.zeros(1, 3, 6, 6),))
-    name_strides(program)
-    (node,) = [node for node in program.graph.nodes if node.target is torch.ops.aten.max_pool2d.default]
-    assert list(node.args[2]) == stride
-    assert program.module()(torch.ones(1, 3, 6, 6)).shape == Pooled()(torch.ones(1, 3, 6, 6)).shape

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -11,7 +13,7 @@ from s2m_edge.targets.coreml.evaluator.arguments import Arguments
 from s2m_edge.targets.coreml.evaluator.operations import OPERATIONS
 
 
-def _compute(kind, **values):
+def _compute(kind, **values) -> Any:
     return OPERATIONS[kind].compute(Arguments(values, f"{kind} under test"))
 
 
@@ -37,12 +39,13 @@ def test_convolution_with_uneven_padding_groups_and_dilation(x):
     torch.testing.assert_close(found, expected)
 
 
-def test_layer_norm_over_the_last_axes(x):
+def test_layer_norm_over_the_last_axes_and_over_channels(x):
     gamma, beta = torch.randn(8), torch.randn(8)
     found = _compute("layer_norm", x=x, axes=torch.tensor([-1]), gamma=gamma, beta=beta, epsilon=torch.tensor(0.1))
     torch.testing.assert_close(found, F.layer_norm(x, (8,), gamma, beta, 0.1))
-    with pytest.raises(LoweringError, match="normalisation over the last axes"):
-        _compute("layer_norm", x=x, axes=torch.tensor([1]))
+    channels = _compute("layer_norm", x=x, axes=torch.tensor([1]), gamma=gamma[:4], beta=beta[:4])
+    expected = F.layer_norm(x.movedim(1, -1), (4,), gamma[:4], beta[:4]).movedim(-1, 1)
+    torch.testing.assert_close(channels, expected)
 
 
 def test_half_precision_is_computed_in_float32(x):

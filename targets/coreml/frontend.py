@@ -1,0 +1,122 @@
+"""Exported programs in the words that coremltools' frontend knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+aten = torch.ops.aten
+
+MISREAD = frozenset({"affine_grid_generator", "cosine_similarity", "nan_to_num", "rms_norm"})
+"""Operators that coremltools 9 lists and cannot convert as torch.export writes them: arguments that are left out, types
+that do not meet, shapes that depend on values."""
+
+OF_TRUTHS = {
+    aten.__and__.Tensor: aten.logical_and.default,
+    aten.__or__.Tensor: aten.logical_or.default,
+    aten.__xor__.Tensor: aten.logical_xor.default,
+    aten.bitwise_and.Tensor: aten.logical_and.default,
+    aten.bitwise_or.Tensor: aten.logical_or.default,
+    aten.bitwise_xor.Tensor: aten.logical_xor.default,
+    aten.bitwise_not.default: aten.logical_not.default,
+}
+"""What an operator on bits is where they are truth values."""
+
+def _reciprocal(x: Tensor) -> Tensor:
+    return torch.div(torch.ones(1, dtype=x.dtype), x)
+
+
+OWN: dict[Any, Callable[..., Any]] = {aten.reciprocal.default: _reciprocal}
+"""Exact words for what coremltools 9 rounds: its reciprocal is 1 / (x + 0.0001)."""
+
+_ROUNDS = 8
+"""A definition may itself need another; three were the most that were seen."""
+
+
+def known_to_coremltools(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """The program with what coremltools 9 does not know written in other operators, where torch defines it so.
+
+    `program` itself is changed too. An operator that torch has no other words for stays, and coremltools names it.
+    """
+    _in_known_words(program)
+    for _ in range(_ROUNDS):
+        definitions = _definitions(program.graph)
+        if not definitions:
+            break
+        program = program.run_decompositions(definitions)
+    _without_copies(program)
+    return program
+
+
+def _definitions(graph: fx.Graph) -> dict[Any, Callable[..., Any]]:
+    """Torch's own definition of each operator of the graph that has to be replaced, by operator."""
+    found: dict[Any, Callable[..., Any]] = {}
+    for node in graph.nodes:
+        if isinstance(node.target, torch._ops.OpOverload) and not _is_known(node):
+            definition = _definition(node.target)
+            if definition is not None:
+                found[node.target] = definition
+    return found
+
+
+def _is_known(node: fx.Node) -> bool:
+    from coremltools.converters.mil.frontend.torch.torch_op_registry import is_torch_fx_node_supported
+
+    if node.target is aten.alias.default:
+        return True  # a name, which `_without_copies` takes away
+    if node.target is aten.upsample_nearest2d.vec:
+        return _has_whole_factors(node)
+    if node.target in (aten.pad.default, aten.constant_pad_nd.default):
+        return "circular" not in node.args and min(node.args[1]) >= 0  # type: ignore[call-overload, arg-type]
+    if node.target in OWN:
+        return False
+    name = node.target.__name__.split(".")[0]  # type: ignore[union-attr]
+    return name not in MISREAD and is_torch_fx_node_supported(node)
+
+
+def _has_whole_factors(node: fx.Node) -> bool:
+    """ML Programs define the nearest neighbour for whole factors alone."""
+    before, after = node.args[0].meta["val"].shape[-2:], node.meta["val"].shape[-2:]  # type: ignore[union-attr]
+    return all(longer % length == 0 for length, longer in zip(before, after, strict=True))
+
+
+def _definition(operator: Any) -> Callable[..., Any] | None:
+    from torch._decomp import decomposition_table
+    from torch._export.utils import _get_decomp_for_cia
+
+    if operator in OWN:
+        return OWN[operator]
+    if operator in decomposition_table:
+        return decomposition_table[operator]
+    composite = torch._C.DispatchKey.CompositeImplicitAutograd
+    if torch._C._dispatch_has_kernel_for_dispatch_key(operator.name(), composite):
+        return _get_decomp_for_cia(operator)
+    return None
+
+
+def _without_copies(program: torch.export.ExportedProgram) -> None:
+    """Take out what only gives a tensor another name; in place."""
+    for node in list(program.graph.nodes):
+        if node.target is aten.alias.default:
+            node.replace_all_uses_with(node.args[0])
+            program.graph.erase_node(node)
+    program.graph_module.recompile()
+
+
+def _in_known_words(program: torch.export.ExportedProgram) -> None:
+    """Say the same in arguments and operators that coremltools 9 reads as torch means them; in place.
+
+    A max pooling that leaves its stride out (it is the window then) gets that stride. An instance normalisation by
+    stored statistics, which coremltools would take from the picture, is a batch normalisation.
+    """
+    for node in program.graph.nodes:
+        if node.target in (aten.max_pool2d.default, aten.max_pool2d_with_indices.default) and len(node.args) == 2:
+            node.args = (*node.args, node.args[1])
+        elif node.target is aten.instance_norm.default and not node.args[5]:
+            node.target = aten.batch_norm.default
+        elif node.target in OF_TRUTHS and node.meta["val"].dtype == torch.bool:
+            node.target = OF_TRUTHS[node.target]
+    program.graph_module.recompile()
