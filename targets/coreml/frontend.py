@@ -25,6 +25,7 @@ OF_TRUTHS = {
 }
 """What an operator on bits is where they are truth values."""
 
+
 def _reciprocal(x: Tensor) -> Tensor:
     return torch.div(torch.ones(1, dtype=x.dtype), x)
 
