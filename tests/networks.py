@@ -166,6 +166,42 @@ def mobile_unet(height: int = 352, width: int = 352, depth: int = 5) -> Made:
     return lively(network, spec, statistics=False), spec
 
 
+class PatchTransformer(nn.Module):
+    """Self-attention between patches of 8 x 8 pixels, beside coordinates that are made on the way; a skip connection.
+
+    B x 3 x H x W to logits B x 1 x H x W; H and W must be multiples of 8.
+    """
+
+    def __init__(self, height: int, width: int, channels: int = 32) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(channels, 4, 2 * channels, batch_first=True, norm_first=True)
+        self.patches = nn.Conv2d(3, channels, 8, stride=8)
+        self.places = nn.Parameter(0.1 * torch.randn(1, height * width // 64, channels))
+        self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.up = nn.ConvTranspose2d(channels, 8, 8, stride=8)
+        self.skip, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(9, 1, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        patches = self.patches(image)
+        mixed = self.layers(patches.flatten(2).transpose(1, 2) + self.places).transpose(1, 2).reshape(patches.shape)
+        rows = torch.linspace(-1, 1, image.shape[-2])[:, None].expand(image.shape[0], 1, -1, image.shape[-1])
+        return self.head(torch.cat((torch.relu(self.up(mixed) + self.skip(image)), rows), 1))
+
+
+def patch_transformer(height: int = 96, width: int = 64) -> Made:
+    """RGB, one class, mean and deviation of ImageNet."""
+    spec = make_spec(
+        "patch-transformer",
+        height=height,
+        width=width,
+        classes=("polyp",),
+        mean=IMAGENET_MEAN,
+        standard_deviation=IMAGENET_DEVIATION,
+        provenance={"domain": "polyp"},
+    )
+    return lively(seeded(lambda: PatchTransformer(height, width)), spec, offset=1.0), spec
+
+
 def seeded(make: Callable[[], nn.Module]) -> nn.Module:
     """A network in eval mode with the same random weights each time; the caller's random state is left alone."""
     with torch.random.fork_rng():

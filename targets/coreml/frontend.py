@@ -31,10 +31,10 @@ def _reciprocal(x: Tensor) -> Tensor:
 
 
 OWN: dict[Any, Callable[..., Any]] = {aten.reciprocal.default: _reciprocal}
-"""Exact words for what coremltools 9 rounds: its reciprocal is 1 / (x + 0.0001)."""
+"""Exact words for what coremltools 9 changes: its reciprocal is 1 / (x + 0.0001)."""
 
 _ROUNDS = 8
-"""A definition may itself need another; three were the most that were seen."""
+"""A definition may itself need another; one that comes back to what it defines ends here."""
 
 
 def known_to_coremltools(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
@@ -71,11 +71,11 @@ def _is_known(node: fx.Node) -> bool:
     if node.target is aten.upsample_nearest2d.vec:
         return _has_whole_factors(node)
     if node.target in (aten.pad.default, aten.constant_pad_nd.default):
-        return "circular" not in node.args and min(node.args[1]) >= 0  # type: ignore[call-overload, arg-type]
-    if node.target in OWN:
-        return False
+        return "circular" not in node.args and all(length >= 0 for length in node.args[1])  # type: ignore[union-attr, operator]
     name = node.target.__name__.split(".")[0]  # type: ignore[union-attr]
-    return name not in MISREAD and is_torch_fx_node_supported(node)
+    if node.target in OWN or name in MISREAD or name.endswith("_"):  # coremltools asserts that no name ends so
+        return False
+    return is_torch_fx_node_supported(node)
 
 
 def _has_whole_factors(node: fx.Node) -> bool:

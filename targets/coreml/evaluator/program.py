@@ -281,8 +281,8 @@ def _with_last_uses(steps: list[_Step], outputs: set[str]) -> list[_Step]:
     seen = set(outputs)
     finished: list[_Step] = []
     for step in reversed(steps):
-        used = set(step.inputs)
-        last = tuple(sorted(used - seen))
-        seen |= used
+        touched = {*step.inputs, *(name for name, _ in step.results)}  # of several results some may be of no use
+        last = tuple(sorted(touched - seen))
+        seen |= touched
         finished.append(replace(step, last_uses=last))
     return finished[::-1]
