@@ -31,6 +31,12 @@ class Arguments:
     def has(self, name: str) -> bool:
         return name in self._values
 
+    def has_minus_infinity(self) -> bool:
+        """Whether a number of any of the tensors is minus infinity."""
+        given = [value for value in self._values.values() if not isinstance(value, str)]
+        tensors = [tensor for value in given for tensor in (value if isinstance(value, list) else [value])]
+        return any(bool(tensor.isneginf().any()) for tensor in tensors)
+
     def tensor(self, name: str) -> Tensor:
         value = self._values[name]
         if not isinstance(value, Tensor):

@@ -25,6 +25,12 @@ FUNCTION = "main"
 CONSTANT_EXPRESSION = "constexpr_"
 OPSETS = ("CoreML7",)
 SMALLEST_NORMAL_FLOAT16 = 2.0**-14
+# What an attention's mask passes on its way to the softmax: there minus infinity is meant, if it was there before. Any
+# other operation that gives it, and these where all that they take is finite, has overflowed or has a damaged weight.
+MASKING = frozenset(
+    {"select", "add", "mul", "real_div", "cast", "identity", "concat", "split", "slice_by_index", "tile"}
+    | {"reshape", "expand_dims", "squeeze", "transpose"}
+)
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,7 @@ class Evaluator:
                 )
             observe(name, result)
             if result.is_floating_point():
-                self._watch(step, declared, value, result)
+                self._watch(step, declared, value, result, arguments)
             results[name] = result
         return results
 
@@ -179,8 +185,11 @@ class Evaluator:
         found = [self._constants[name] if name in self._constants else values[name] for name in names]
         return found[0] if len(found) == 1 else [value for value in found if isinstance(value, Tensor)]
 
-    def _watch(self, step: _Step, declared: TensorType, computed: Tensor, result: Tensor) -> None:
+    def _watch(self, step: _Step, declared: TensorType, computed: Tensor, result: Tensor, arguments: Arguments) -> None:
         peak = float(result.abs().amax())
+        if not np.isfinite(peak) and step.kind in MASKING and arguments.has_minus_infinity():
+            result = result.where(~result.isneginf(), 0)
+            peak = float(result.abs().amax())
         if not np.isfinite(peak):
             before = computed[~result.isfinite()].flatten()[0]
             raise LoweringError(

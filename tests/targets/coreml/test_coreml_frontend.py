@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from networks import seeded
+from s2m_edge.deploy.precision import Precision
 from s2m_edge.deploy.spec import make_spec
+from s2m_edge.errors import LoweringError
 from s2m_edge.imaging.preprocess import normalise
 from s2m_edge.targets.base import LoweringRequest
 from s2m_edge.targets.coreml.evaluator import Evaluator, open_package
@@ -62,6 +64,22 @@ def _windows(x: Tensor) -> Tensor:
     return whole.reshape(1, CHANNELS, HEIGHT, WIDTH) * 20
 
 
+def _masked(fill: float, *, added: bool = False) -> Callable[[Tensor], Tensor]:
+    """Attention of pixels in which a mask, minus infinity or the least number, keeps the four quarters apart."""
+    quarter = (torch.arange(HEIGHT)[:, None] // 12 * 2 + torch.arange(WIDTH) // 8).flatten()
+    apart = quarter[:, None] != quarter
+
+    def attention(x: Tensor) -> Tensor:
+        tokens = x.flatten(2).transpose(1, 2)
+        scores = tokens @ x.flatten(2)
+        mask = torch.zeros(apart.shape).masked_fill(apart, fill)
+        scores = scores + mask if added else scores.masked_fill(apart, fill)
+        seen = ((scores.reshape(1, -1, HEIGHT * WIDTH) * 0.5).softmax(-1) @ tokens).transpose(1, 2).view_as(x)
+        return (seen - seen.mean((2, 3), keepdim=True)) * 20
+
+    return attention
+
+
 def _grid(x: Tensor) -> Tensor:
     rows, columns = torch.meshgrid(torch.linspace(-1, 1, HEIGHT), torch.linspace(-1, 1, WIDTH), indexing="ij")
     grid = torch.stack((columns, rows), -1)[None] * 0.9
@@ -92,6 +110,14 @@ GROUPS: dict[str, Callable[[], tuple[list[Callable[..., Tensor]], list[nn.Module
             _attention,
             _windows,
             lambda x: (torch.einsum("bchw,bdhw->bcd", x, x).softmax(-1) @ x.flatten(2)).view_as(x),
+        ],
+        [],
+    ),
+    "masks": lambda: (
+        [
+            _masked(float("-inf")),
+            _masked(float("-inf"), added=True),
+            _masked(torch.finfo(torch.float32).min),
         ],
         [],
     ),
@@ -185,13 +211,15 @@ GROUPS: dict[str, Callable[[], tuple[list[Callable[..., Tensor]], list[nn.Module
 }
 
 
-def _evaluated(network: nn.Module, folder: Path) -> tuple[Evaluator, np.ndarray, np.ndarray]:
+def _evaluated(
+    network: nn.Module, folder: Path, precision: Precision = "float32"
+) -> tuple[Evaluator, np.ndarray, np.ndarray]:
     """The evaluator of the saved package, what it makes of a picture, and what PyTorch does."""
     coarse = np.random.default_rng(0).integers(0, 256, (HEIGHT // 4, WIDTH // 4, 3), dtype=np.uint8)
     picture = coarse.repeat(4, 0).repeat(4, 1)
     with torch.no_grad():
         expected = network(torch.from_numpy(normalise(picture, SPEC.preprocessing))).sigmoid().numpy()
-    request = LoweringRequest(network, SPEC, "float32", "matmul", METADATA)
+    request = LoweringRequest(network, SPEC, precision, "matmul", METADATA)
     evaluator = Evaluator(open_package(find_target("coreml").make_exporter().export(request, folder)))
     return evaluator, evaluator.run(picture), expected
 
@@ -212,6 +240,22 @@ def test_a_scale_and_a_shift_are_not_taken_for_a_batch_norm_whose_epsilon_would_
     evaluator, found, expected = _evaluated(seeded(lambda: Around([far_from_zero], [])), tmp_path)
     assert not evaluator.counts["batch_norm"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (lambda x: (x.abs() + 1.0) * -300.0 * 300.0, "mul"),
+        (lambda x: (x.abs() + 1.0) * -3e4 - (x.square() + 1.0) * 3e4, "sub"),
+        (lambda x: x.masked_fill(x > 0, float("inf")).clamp(max=1.0), "select"),
+        (lambda x: x.masked_fill(x > 0, float("-inf")).cumsum(3).clamp(min=-1.0), "cumsum"),
+        (lambda x: x.masked_fill(x > 0, float("-inf")).mul((x - 100.0).relu()).nan_to_num(), "mul"),
+    ],
+    ids=["a product", "a sum", "plus infinity", "an operation that masks nothing", "no number"],
+)
+def test_an_overflow_is_not_taken_for_a_mask(function: Callable[[Tensor], Tensor], kind: str, tmp_path: Path):
+    with pytest.raises(LoweringError, match=rf"the operation {kind} .* not finite"):
+        _evaluated(seeded(lambda: Around([function], [])), tmp_path, "float16")
 
 
 def test_a_part_of_several_is_a_result_of_its_own(tmp_path: Path):
