@@ -202,6 +202,38 @@ def patch_transformer(height: int = 96, width: int = 64) -> Made:
     return lively(seeded(lambda: PatchTransformer(height, width)), spec, offset=1.0), spec
 
 
+class GlobalFilter(nn.Module):
+    """A learned complex filter of the spectrum, low frequencies mixed between channels, and magnitudes changed.
+
+    B x 3 x H x W to logits B x 1 x H x W.
+    """
+
+    def __init__(self, height: int, width: int, channels: int = 8, modes: int = 6) -> None:
+        super().__init__()
+        self.first, self.head = nn.Conv2d(3, channels, 3, padding=1), nn.Conv2d(2 * channels, 1, 3, padding=1)
+        self.gains = nn.Parameter(torch.randn(channels, height, width // 2 + 1, 2) * 0.3)
+        self.mixing = nn.Parameter(torch.randn(channels, channels, modes, modes, dtype=torch.cfloat) * 0.3)
+        self.modes = modes
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = torch.relu(self.first(image))
+        filtered = torch.fft.irfft2(torch.fft.rfft2(x) * torch.view_as_complex(self.gains), s=x.shape[-2:])
+        spectrum = torch.fft.rfft2(filtered, norm="ortho")
+        mixed = torch.zeros_like(spectrum)
+        low = (..., slice(self.modes), slice(self.modes))
+        mixed[low] = torch.einsum("bixy,ioxy->boxy", spectrum[low], self.mixing)
+        whole = torch.fft.fft2(x, norm="ortho")
+        turned = torch.fft.ifft2(torch.polar(whole.abs().sqrt(), whole.angle()), norm="ortho")
+        smooth = torch.fft.irfft2(mixed, s=x.shape[-2:], norm="ortho")
+        return self.head(torch.cat((torch.relu(filtered + smooth), turned.real), 1))
+
+
+def global_filter(height: int = 96, width: int = 64) -> Made:
+    """RGB, one class."""
+    spec = make_spec("global-filter", height=height, width=width, classes=("polyp",), provenance={"domain": "polyp"})
+    return lively(seeded(lambda: GlobalFilter(height, width)), spec, offset=2.0), spec
+
+
 def seeded(make: Callable[[], nn.Module]) -> nn.Module:
     """A network in eval mode with the same random weights each time; the caller's random state is left alone."""
     with torch.random.fork_rng():

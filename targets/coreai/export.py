@@ -19,6 +19,7 @@ from s2m_edge.targets.coreai.quiet import quiet_coreai
 from s2m_edge.targets.coreai.spectral import filter_by_matrices, with_constant_filters
 from s2m_edge.targets.deployed import DeployedNetwork
 from s2m_edge.targets.rewrites import fold_batch_norm, windowed_max_pools
+from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
 from s2m_edge.targets.rewrites.half_precision import round_kernels, with_exact_half_input
 
 FUNCTION = "main"
@@ -67,6 +68,8 @@ class CoreAIExporter(Exporter):
         network = with_constant_filters(network, image, run_as_kernel if custom else filter_by_matrices)
         if request.quantized:
             network = with_integer_operations(network)
+        with quiet_coreai(), torch.no_grad():
+            network = in_real_numbers(network, image)
         return self._convert(network, request, preprocessing, kernels=custom)
 
     def _convert(

@@ -23,6 +23,7 @@ from s2m_edge.targets.coreml.quiet import quiet_conversion
 from s2m_edge.targets.deployed import DeployedNetwork
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import fold_batch_norm, spectral_as_matmul
+from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
 from s2m_edge.targets.rewrites.half_precision import (
     round_kernels,
     with_exact_half_input,
@@ -106,8 +107,8 @@ def _exported_program(request: LoweringRequest) -> torch.export.ExportedProgram:
         network = spectral_as_matmul(network, image)
     if request.quantized:
         network = with_integer_operations(network)
-    deployed = DeployedNetwork(network).eval()
     with torch.no_grad(), quiet_backend():
+        deployed = DeployedNetwork(in_real_numbers(network, image)).eval()
         exported = torch.export.export(deployed, (image,))
         # The empty table: the default one adds reshapes, and coremltools refuses a program without this step.
         program = exported.run_decompositions({})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -30,8 +31,21 @@ def _reciprocal(x: Tensor) -> Tensor:
     return torch.div(torch.ones(1, dtype=x.dtype), x)
 
 
-OWN: dict[Any, Callable[..., Any]] = {aten.reciprocal.default: _reciprocal}
-"""Exact words for what coremltools 9 changes: its reciprocal is 1 / (x + 0.0001)."""
+def _angle_of_point(y: Tensor, x: Tensor) -> Tensor:
+    """The angle of the point (x, y) in (-pi, pi]; 0 of the origin, whatever its signs. No quotient is larger than 1."""
+    steep = y.abs() > x.abs()
+    above, below = torch.where(steep, -x, y), torch.where(steep, y, x)
+    angle = torch.atan(above / torch.where(below == 0, torch.ones_like(below), below))
+    behind = torch.where(y < 0, torch.full_like(y, -math.pi), torch.full_like(y, math.pi))
+    turned = torch.where(x < 0, angle + behind, angle)
+    return torch.where(steep, angle + torch.sign(y) * (math.pi / 2), turned)
+
+
+OWN: dict[Any, Callable[..., Any]] = {
+    aten.reciprocal.default: _reciprocal,
+    aten.atan2.default: _angle_of_point,
+}
+"""Exact words for what coremltools 9 changes: its reciprocal is 1 / (x + 0.0001), its angle of a negative number 0."""
 
 _ROUNDS = 8
 """A definition may itself need another; one that comes back to what it defines ends here."""

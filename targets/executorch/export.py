@@ -14,6 +14,7 @@ from s2m_edge.deploy.interface import TensorInterface
 from s2m_edge.deploy.precision import SpectralLowering
 from s2m_edge.targets.base import Exporter, LoweringRequest
 from s2m_edge.targets.executorch.operator_library import load_kernel
+from s2m_edge.targets.executorch.partitioner import partitioner_type
 from s2m_edge.targets.executorch.passes import idle_passes_left_out
 from s2m_edge.targets.executorch.probabilities import DelegableProbabilities
 from s2m_edge.targets.executorch.quantized import prepare_quantized, separate_dequantizations
@@ -28,6 +29,7 @@ from s2m_edge.targets.rewrites import (
     split_depthwise,
     windowed_max_pools,
 )
+from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
 
 if TYPE_CHECKING:
     from executorch.exir import ExecutorchProgramManager
@@ -56,6 +58,7 @@ class ExecuTorchExporter(Exporter):
 
 def _lower(network: nn.Module, request: LoweringRequest) -> ExecutorchProgramManager:
     with torch.no_grad():
+        network = in_real_numbers(network, request.example())
         program = torch.export.export(network, (request.example(),), strict=False)
     separate_dequantizations(program)
     return lower_to_xnnpack(program, metadata_methods(request.metadata))
@@ -88,11 +91,10 @@ def lower_to_xnnpack(
     with quiet_backend():
         from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
         from executorch.backends.xnnpack.partition.config.generic_node_configs import EluConfig
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
 
         # XNNPACK has ELU, but the list of all configurations lacks it (1.5.1).
-        partitioner = XnnpackPartitioner(configs=[*ALL_PARTITIONER_CONFIGS, EluConfig])
+        partitioner = partitioner_type()(configs=[*ALL_PARTITIONER_CONFIGS, EluConfig])
         with idle_passes_left_out():
             edge = to_edge_transform_and_lower(
                 program, partitioner=[partitioner], constant_methods=dict(constant_methods or {})

@@ -29,6 +29,7 @@ from s2m_edge.targets.rewrites import (
     split_depthwise,
     windowed_max_pools,
 )
+from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
 
 
 class LiteRTExporter(Exporter):
@@ -49,6 +50,8 @@ class LiteRTExporter(Exporter):
         prepare = prepare_quantized if request.quantized else prepare_for_xnnpack
         network = windowed_max_pools(cut_transposed_convolutions(request.network))
         network = prepare(network, request.example(), request.spectral)
+        with quiet_litert(), torch.no_grad():
+            network = in_real_numbers(network, request.example())
         wrapped = ChannelsLastInput(DeployedNetwork(network).eval(), OUTPUT_NAME)
         image = request.example().permute(0, 2, 3, 1).contiguous()
         with quiet_litert(), last_trace_left_out(), torch.no_grad():

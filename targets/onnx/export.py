@@ -28,6 +28,7 @@ from s2m_edge.targets.rewrites import (
     spectral_as_matmul,
     sum_branches,
 )
+from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
 
 if TYPE_CHECKING:
     import onnx
@@ -62,6 +63,8 @@ class ONNXExporter(Exporter):
             blocks = custom and not mixed  # a node of ours computes in float32, and these are most of the network
             rewritten = receptive_fields_as_nodes(folded) if blocks else sum_branches(folded)
             rewritten = channel_norms_as_nodes(rewritten) if custom else rewritten
+        with quiet_backend(), torch.no_grad():
+            rewritten = in_real_numbers(rewritten, image)
         model = _translate(DeployedNetwork(rewritten).eval(), image, self.interface)
         if custom:
             add_function(model)

@@ -21,6 +21,7 @@ from s2m_edge.targets.openvino.naming import convert_with_module_names
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import norms_as_arithmetic, spectral_as_matmul
 from s2m_edge.targets.rewrites.compact_spectral import compact_spectral
+from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
 
 if TYPE_CHECKING:
     import openvino
@@ -61,7 +62,8 @@ class OpenVINOExporter(Exporter):
     def _convert(self, network: nn.Module, request: LoweringRequest, extensions: Sequence[Path]) -> openvino.Model:
         example = request.example()
         with quiet_backend(), torch.no_grad():
-            program = torch.export.export(DeployedNetwork(network).eval(), (example,))
+            deployed = DeployedNetwork(in_real_numbers(network, example)).eval()
+            program = torch.export.export(deployed, (example,))
             model = convert_with_module_names(program, extensions)
         # Converted inputs have dynamic axes, although each filter belongs to one size.
         model.reshape(list(example.shape))

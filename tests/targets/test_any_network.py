@@ -12,7 +12,17 @@ import pytest
 import torch
 from torch import nn
 
-from networks import Made, basic_unet, dyn_unet, mobile_unet, patch_transformer, plain_u_net, seg_res_net, trained
+from networks import (
+    Made,
+    basic_unet,
+    dyn_unet,
+    global_filter,
+    mobile_unet,
+    patch_transformer,
+    plain_u_net,
+    seg_res_net,
+    trained,
+)
 from s2m_edge import export
 from s2m_edge.deploy import golden as golden_module
 from s2m_edge.deploy.bundle import open_bundle
@@ -35,6 +45,7 @@ SMALL: dict[str, Callable[[], Made]] = {
     "mobile-unet": lambda: mobile_unet(96, 64, depth=3),
     "dyn-unet": lambda: dyn_unet(96, 64),
     "patch-transformer": lambda: patch_transformer(96, 64),
+    "global-filter": lambda: global_filter(96, 64),
 }
 FULL: dict[str, Callable[[], Made]] = {
     "plain-u-net": lambda: plain_u_net(348, 252),
@@ -56,7 +67,7 @@ def pictures(domain: str) -> list[Path]:
     return sample_images(domain)[:2]
 
 
-IN_FLOAT32_ALONE = ("dyn-unet", "basic-unet", "patch-transformer")
+IN_FLOAT32_ALONE = ("dyn-unet", "basic-unet", "patch-transformer", "global-filter")
 """Others bring their layers to half precision."""
 CASES = [
     pytest.param(target, precision, name, id=f"{target.name}-{precision}-{name}")

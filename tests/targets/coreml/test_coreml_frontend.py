@@ -131,6 +131,9 @@ GROUPS: dict[str, Callable[[], tuple[list[Callable[..., Tensor]], list[nn.Module
             lambda x: 0.03 / (x.abs() + 0.02),
             lambda x: torch.remainder(x, 0.7),
             lambda x: x.abs() ** 1.5,
+            lambda x: torch.atan2(x, x.flip(1)),
+            lambda x: torch.atan2(x.relu(), -x.flip(3).abs()),  # of negative numbers among others
+            lambda x: torch.atan2(x.relu(), x.relu()),  # of the origin among others
         ],
         [nn.PReLU(CHANNELS, 0.3), nn.Hardswish()],
     ),
