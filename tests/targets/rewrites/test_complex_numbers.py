@@ -53,8 +53,7 @@ def parts(x: Tensor) -> Tensor:
     return torch.cat((x.real, x.imag), 1)
 
 
-@pytest.mark.parametrize("norm", NORMALISATIONS)
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize(("size", "norm"), list(zip(SIZES, NORMALISATIONS, strict=True)), ids=str)
 def test_every_transform_and_its_inverse(size: tuple[int, int], norm: str):
     fft = torch.fft
 
@@ -106,6 +105,11 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "assigned": lambda z, m: _assigned(z, m),
     "padded": lambda z, m: torch.nn.functional.pad(z, (1, 0, 2, 0))[:, :, :6, :8] + z.expand(1, 4, 6, 8),
     "repeated": lambda z, m: z[:, :1].repeat(1, 4, 1, 1) + z.squeeze(0).unsqueeze(0) + z.permute(0, 1, 2, 3),
+    "beside real tensors": lambda z, m: (
+        torch.where(z.abs() > 1, z, m.real)
+        + torch.cat((m.real[None, :2], z[:, 2:]), 1)
+        + torch.stack((z[0], m.real))[1:]
+    ),
     "of numbers": lambda z, m: m.real.to(torch.cfloat) * z + m.real * 1j,
 }
 
@@ -138,7 +142,10 @@ def test_a_network_of_global_filters_keeps_its_weights_and_stores_its_matrices_o
     assert len(names) == len(set(names)) > 4
     # Along each axis forward and back, in two normalisations, from and to real and complex numbers.
     assert sum("real_to_complex" in name for name in names) == 2
-    assert found.eval().training is False
+    kept = dict(found.named_buffers())
+    with torch.no_grad():
+        found.eval()(picture(1, *spec.preprocessing.image_shape))
+    assert all(matrix is kept[name] for name, matrix in found.named_buffers()), "they were made anew"
 
 
 def test_a_network_of_real_numbers_is_left_as_it_is():
