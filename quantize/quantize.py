@@ -26,7 +26,7 @@ from s2m_edge.quantize.agreement import mean_dice
 from s2m_edge.quantize.calibrate import calibrate
 from s2m_edge.quantize.correct import correct_biases
 from s2m_edge.quantize.images import CalibrationSet
-from s2m_edge.versions import tool_versions
+from s2m_edge.versions import computing_versions
 
 Method = Literal["ptq", "qat"]
 Notify = Callable[[str, int, int], None]
@@ -80,7 +80,7 @@ def quantized_provenance(header: CheckpointHeader, images: CalibrationSet, metho
         "method": method,
         "float": {"file": header.path.name, "weights_sha256": header.weights_sha256, **figures_of(header.provenance)},
         "calibration": images.provenance,
-        "quantized_with": tool_versions(),
+        "quantized_with": computing_versions("torchao"),
     }
 
 

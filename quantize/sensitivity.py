@@ -20,7 +20,7 @@ from s2m_edge.notice import NOTICE
 from s2m_edge.quantize.agreement import mean_dice
 from s2m_edge.quantize.images import CalibrationSet, LabelledImage
 from s2m_edge.train.losses import labels_from_logits
-from s2m_edge.versions import tool_versions
+from s2m_edge.versions import computing_versions
 
 Progress = Callable[[str, int, int], None]
 DEFAULT, EVERYTHING = "the default", "everything"
@@ -137,6 +137,6 @@ def report_values(
         "data": {"name": data, "split": "val", "images": images},
         "float_dice": float_dice,
         "blocks": [asdict(entry) for entry in blocks],
-        "tools": tool_versions(),
+        "tools": computing_versions("torchao"),
         "notice": NOTICE,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 
@@ -42,8 +43,20 @@ def installed_version(distribution: str) -> str | None:
 
 def tool_versions() -> dict[str, str]:
     """Versions of s2m-edge, Python, the platform and the installed packages that take part."""
-    named = [name for name, _, extra in pinned_requirements() if extra not in NOT_REPORTED]
-    found = {name: version for name in named if (version := installed_version(name)) is not None}
+    return _versions(name for name, _, extra in pinned_requirements() if extra not in NOT_REPORTED)
+
+
+def computing_versions(*further: str) -> dict[str, str]:
+    """Of these those that a network computes with in PyTorch: of what comes before any target is chosen.
+
+    Args:
+        further: distributions that take part beside those of a bare install.
+    """
+    return _versions([*(name for name, _, extra in pinned_requirements() if not extra), *further])
+
+
+def _versions(names: Iterable[str]) -> dict[str, str]:
+    found = {name: version for name in names if (version := installed_version(name)) is not None}
     return {
         "s2m-edge": __version__,
         "python": platform.python_version(),

@@ -56,6 +56,9 @@ def test_calibration_writes_a_checkpoint_with_its_provenance(run, data, small_ch
     assert calibration["coverage"][0]["images"] == TRAINING
     assert 0.05 < calibration["coverage"][0]["pixels"] < 0.5
     assert header.provenance["float"]["weights_sha256"] == read_header(small_checkpoint).weights_sha256
+    made_with = header.provenance["quantized_with"]
+    assert {"s2m-edge", "python", "torch", "torchao"} <= set(made_with)
+    assert not {"onnxruntime", "openvino", "executorch"} & set(made_with), "no target has been chosen yet"
     picture = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         moved = (load_model(out)(picture) - load_model(small_checkpoint)(picture)).abs()

@@ -49,7 +49,7 @@ def teacher_recipe(plan: Plan) -> Recipe:
 def student_recipe(plan: Plan, teacher: Path) -> Recipe:
     """polyp-taught, for as many epochs as there is time for."""
     recipe = read_recipe("polyp-taught")
-    phase = replace(recipe.phases[0], size=plan.size, epochs=plan.student_epochs, batch_size=plan.batch)
+    phase = replace(recipe.phases[-1], size=plan.size, epochs=plan.student_epochs, batch_size=plan.batch)
     return with_teachers(replace(recipe, epoch_parts=1, phases=(phase,)), [str(teacher)], None)
 
 
