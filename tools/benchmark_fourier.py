@@ -23,11 +23,11 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
 
     import numpy as np
-    import onnxruntime
     import torch
     from torch import Tensor, nn
 
     from s2m_edge.processor import features_text, processor_name
+    from s2m_edge.targets.onnx.backend import import_onnxruntime
     from s2m_edge.targets.quiet import quiet_backend
     from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
     from s2m_edge.train.interleaved import median_milliseconds
@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
             spectrum = torch.fft.rfft2(x, norm="ortho") * torch.view_as_complex(self.gains)
             return torch.fft.irfft2(spectrum, s=x.shape[-2:], norm="ortho")
 
+    onnxruntime = import_onnxruntime()
     torch.set_num_threads(1)
     print(f"{processor_name()}: {features_text()}")
     print(f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, one thread, {options.channels} channels")
