@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from s2m_edge.targets.rewrites.definitions import composite_definition
+
 aten = torch.ops.aten
 
 MISREAD = frozenset({"affine_grid_generator", "cosine_similarity", "nan_to_num", "rms_norm"})
@@ -100,16 +102,10 @@ def _has_whole_factors(node: fx.Node) -> bool:
 
 def _definition(operator: Any) -> Callable[..., Any] | None:
     from torch._decomp import decomposition_table
-    from torch._export.utils import _get_decomp_for_cia
 
     if operator in OWN:
         return OWN[operator]
-    if operator in decomposition_table:
-        return decomposition_table[operator]
-    composite = torch._C.DispatchKey.CompositeImplicitAutograd
-    if torch._C._dispatch_has_kernel_for_dispatch_key(operator.name(), composite):
-        return _get_decomp_for_cia(operator)
-    return None
+    return decomposition_table.get(operator) or composite_definition(operator)
 
 
 def _without_copies(program: torch.export.ExportedProgram) -> None:

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from s2m_edge.errors import LoweringError
 from s2m_edge.targets.rewrites.complex_numbers.fourier import Transform, fourier_operations
 from s2m_edge.targets.rewrites.complex_numbers.pair import OPERATIONS, pair_of
+from s2m_edge.targets.rewrites.definitions import composite_definition
 
 _ROUNDS = 8
 """A definition may itself need another."""
@@ -150,18 +151,14 @@ def _is_complex(node: fx.Node) -> bool:
 
 def _program(network: nn.Module, image: Tensor) -> fx.GraphModule:
     """The network's program, with nothing changed in place, and composite operators on complex numbers taken apart."""
-    from torch._export.utils import _get_decomp_for_cia
-
     known = {**OPERATIONS, **fourier_operations(Transform.matrix)}
-    composite = torch._C.DispatchKey.CompositeImplicitAutograd
     program = torch.export.export(network, (image,), strict=False).run_decompositions({})
     for _ in range(_ROUNDS):
         found = {node.target for node in program.graph.nodes if node.op == "call_function" and _is_complex(node)}
         definitions: dict[Any, Callable[..., Any]] = {
-            operator: _get_decomp_for_cia(operator)
+            operator: definition
             for operator in found - set(known)
-            if isinstance(operator, torch._ops.OpOverload)
-            and torch._C._dispatch_has_kernel_for_dispatch_key(operator.name(), composite)
+            if (definition := composite_definition(operator)) is not None
         }
         if not definitions:
             break

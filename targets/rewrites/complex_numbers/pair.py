@@ -153,6 +153,30 @@ def _direction(x: Pair) -> Pair:
     return Pair(x.real / length, x.imaginary / length)
 
 
+def _padded(operator: Any) -> Operation:
+    """A constant around a tensor is the real part's alone."""
+
+    def compute(x: Pair, lengths: Sequence[int], *rest: Any, **kwargs: Any) -> Pair:
+        *mode, value = rest if rest and not isinstance(rest[-1], str) else (*rest, kwargs.get("value"))
+        number = complex(value or 0)
+        real, imaginary = (
+            operator(part, lengths, *mode, filler) if number else operator(part, lengths, *mode)
+            for part, filler in ((x.real, number.real), (x.imaginary, number.imag))
+        )
+        return Pair(real, imaginary)
+
+    return compute
+
+
+def _chosen(condition: Tensor, first: Any, second: Any) -> Pair:
+    one, other = pair_of(first), pair_of(second)
+    return Pair(torch.where(condition, one.real, other.real), torch.where(condition, one.imaginary, other.imaginary))
+
+
+def _filled(x: Pair, mask: Tensor, value: Any) -> Pair:
+    return _chosen(mask, value, x)
+
+
 def _power(x: Pair, exponent: Any) -> Pair:
     if exponent != 2:
         raise NotImplementedError(f"the power {exponent} of a complex tensor")
@@ -192,8 +216,8 @@ MOVES = (
     *(aten.slice.Tensor, aten.select.int, aten.narrow.default, aten.index.Tensor, aten.index_select.default),
     *(aten.cat.default, aten.stack.default, aten.split.Tensor, aten.split_with_sizes.default, aten.chunk.default),
     *(aten.unbind.int, aten.repeat.default, aten.roll.default, aten.flip.default, aten.gather.default),
-    *(aten.fft_fftshift.default, aten.fft_ifftshift.default, aten.constant_pad_nd.default, aten.pad.default),
-    *(aten.slice_scatter.default, aten.select_scatter.default, aten.copy.default, aten.where.self),
+    *(aten.fft_fftshift.default, aten.fft_ifftshift.default),
+    *(aten.slice_scatter.default, aten.select_scatter.default, aten.copy.default),
     *(
         aten.clone.default,
         aten.contiguous.default,
@@ -209,7 +233,13 @@ PRODUCTS = (aten.mul.Tensor, aten.mul.Scalar, aten.mm.default, aten.bmm.default,
 
 MADE = (
     *(aten.zeros.default, aten.ones.default, aten.full.default, aten.zeros_like.default, aten.ones_like.default),
-    *(aten.full_like.default, aten.new_zeros.default, aten.new_ones.default, aten.new_full.default),
+    *(
+        aten.scalar_tensor.default,
+        aten.full_like.default,
+        aten.new_zeros.default,
+        aten.new_ones.default,
+        aten.new_full.default,
+    ),
 )
 
 OPERATIONS: dict[Any, Operation] = {
@@ -217,6 +247,11 @@ OPERATIONS: dict[Any, Operation] = {
     **{operator: _bilinear(operator) for operator in PRODUCTS},
     **{operator: _made(operator) for operator in MADE},
     aten.einsum.default: _einsum,
+    aten.where.self: _chosen,
+    aten.masked_fill.Scalar: _filled,
+    aten.masked_fill.Tensor: _filled,
+    aten.constant_pad_nd.default: _padded(aten.constant_pad_nd.default),
+    aten.pad.default: _padded(aten.pad.default),
     aten.add.Tensor: _sum(1),
     aten.sub.Tensor: _sum(-1),
     aten.div.Tensor: _quotient,

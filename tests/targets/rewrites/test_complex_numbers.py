@@ -105,6 +105,18 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     ),
     "assigned": lambda z, m: _assigned(z, m),
     "padded": lambda z, m: torch.nn.functional.pad(z, (1, 0, 2, 0))[:, :, :6, :8] + z.expand(1, 4, 6, 8),
+    "padded with a number": lambda z, m: (
+        torch.nn.functional.pad(z, (1, 0, 0, 0), value=2.0)[..., :8]
+        + torch.nn.functional.pad(z, (1, 0, 0, 0), mode="reflect")[..., :8]
+        + torch.constant_pad_nd(z, (0, 1), 3)[..., 1:]
+    ),
+    "masked": lambda z, m: (
+        z.masked_fill(m.real > 0, 2)
+        + torch.where(m.real > 0, z, 3.0)
+        + torch.where(m.real > 0, 1j, z)
+        + torch.where(m.real > 0, z, torch.arange(8))
+        + z * (m.real > 0.5)
+    ),
     "repeated": lambda z, m: z[:, :1].repeat(1, 4, 1, 1) + z.squeeze(0).unsqueeze(0) + z.permute(0, 1, 2, 3),
     "beside real tensors": lambda z, m: (
         torch.where(z.abs() > 1, z, m.real)
