@@ -234,6 +234,57 @@ def global_filter(height: int = 96, width: int = 64) -> Made:
     return lively(seeded(lambda: GlobalFilter(height, width)), spec, offset=2.0), spec
 
 
+class RareOperators(nn.Module):
+    """What few networks call, and what some backend lacks or changes; each once. B x 3 x H x W to logits B x 1 x H x W.
+
+    Unpooling to the places of maxima, attention over positions, sampling at learned places, assignment to every second
+    pixel, folding of overlapping windows, adaptive maxima, means over windows that reach over the edge, enlarging by
+    fractions, one-hot vectors, and functions of one number that are seldom met.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.third, self.head = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(48, 1, 3, padding=1)
+        self.dilated = nn.ConvTranspose2d(8, 8, 3, 2, padding=2, output_padding=1, dilation=2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        size = image.shape[-2:]
+        x = torch.relu(self.first(image))
+        pooled, places = functional.max_pool2d(x, 2, return_indices=True)
+        inner = torch.relu(self.second(pooled))
+        unpooled = functional.max_unpool2d(inner, places, [2, 2])
+        small = functional.avg_pool2d(inner, 8)
+        query, key = small.flatten(2).transpose(1, 2), self.third(small).flatten(2)
+        attended = ((query @ key).softmax(-1) @ query).transpose(1, 2).unflatten(2, small.shape[-2:])
+        sampled = functional.grid_sample(x, torch.tanh(x[:, :2]).permute(0, 2, 3, 1), align_corners=False)
+        woven = torch.zeros_like(x)
+        woven[:, :, 0::2, 1::2] = inner
+        woven[:, :, 1::2, 0::2] = inner.sigmoid()
+        columns = functional.unfold(inner, 3, padding=1, stride=2)
+        folded = functional.fold(columns * columns.sigmoid(), inner.shape[-2:], 3, padding=1, stride=2)
+        widest = functional.one_hot(inner.mean((2, 3)).argmax(1), 8)[..., None, None].to(x.dtype)
+        gates = (functional.adaptive_max_pool2d(x, 5) * widest).prod(1, keepdim=True) + functional.logsigmoid(
+            small[:, :1, :1, :1]
+        )
+        edges = functional.avg_pool2d(torch.fmod(x * 3, 2), 5, ceil_mode=True)
+        edges = edges * functional.adaptive_avg_pool2d(functional.selu(x), 1)
+        inner = inner + functional.avg_pool2d(inner, 3, 1, 1, count_include_pad=False) * inner.std((2, 3), keepdim=True)
+        enlarged = [
+            functional.interpolate(part, size=size) for part in (attended, folded, gates.expand(-1, 8, -1, -1), edges)
+        ]
+        joined = torch.lerp(enlarged[2], enlarged[3], 0.3)
+        return self.head(
+            torch.cat((unpooled, sampled, woven, joined, enlarged[0] + enlarged[1], self.dilated(inner)), 1)
+        )
+
+
+def rare_operators(height: int = 96, width: int = 64) -> Made:
+    """RGB, one class."""
+    spec = make_spec("rare-operators", height=height, width=width, classes=("polyp",), provenance={"domain": "polyp"})
+    return lively(seeded(RareOperators), spec, offset=2.0), spec
+
+
 def seeded(make: Callable[[], nn.Module]) -> nn.Module:
     """A network in eval mode with the same random weights each time; the caller's random state is left alone."""
     with torch.random.fork_rng():

@@ -13,14 +13,14 @@ from s2m_edge.deploy.interface import INPUT_NAME, OUTPUT_NAME, TensorInterface
 from s2m_edge.imaging.preprocess import Preprocessing
 from s2m_edge.network.fake_quantized.lower import with_integer_operations
 from s2m_edge.targets.base import Exporter, LoweringRequest
-from s2m_edge.targets.coreai.lowerings import decomposition_table, register_lowerings
+from s2m_edge.targets.coreai.lowerings import decomposition_table, lacking_operators, register_lowerings
 from s2m_edge.targets.coreai.metal import metal_kernel, require_kernel_fits, run_as_kernel
 from s2m_edge.targets.coreai.quiet import quiet_coreai
 from s2m_edge.targets.coreai.spectral import filter_by_matrices, with_constant_filters
 from s2m_edge.targets.deployed import DeployedNetwork
-from s2m_edge.targets.rewrites import fold_batch_norm, windowed_max_pools
-from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
+from s2m_edge.targets.rewrites import fold_batch_norm
 from s2m_edge.targets.rewrites.half_precision import round_kernels, with_exact_half_input
+from s2m_edge.targets.rewrites.operators import in_plain_operators
 
 FUNCTION = "main"
 
@@ -61,7 +61,6 @@ class CoreAIExporter(Exporter):
         image, preprocessing = request.example(), request.preprocessing
         # A quantized network has its BatchNorm folded already.
         network = request.network if request.quantized else fold_batch_norm(request.network)
-        network = windowed_max_pools(network)
         if request.precision == "float16":
             network, preprocessing = with_exact_half_input(network, preprocessing, image)
             network = round_kernels(network)
@@ -69,7 +68,7 @@ class CoreAIExporter(Exporter):
         if request.quantized:
             network = with_integer_operations(network)
         with quiet_coreai(), torch.no_grad():
-            network = in_real_numbers(network, image)
+            network = in_plain_operators(network, image, lacking_operators())
         return self._convert(network, request, preprocessing, kernels=custom)
 
     def _convert(

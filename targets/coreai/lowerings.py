@@ -6,27 +6,84 @@ product expands a constant factor over the batch: each matrix of the transform w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from math import prod
+from operator import mul
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from s2m_edge.targets.coreai.backend import import_operations
+from s2m_edge.targets.rewrites.operators import Rule
+from s2m_edge.targets.rewrites.operators.calls import argument
+from s2m_edge.targets.rewrites.operators.pooling import counted_windows, whole_windows
+from s2m_edge.targets.rewrites.operators.sampling import sampling
 
-KEPT = (torch.ops.aten.matmul.default, torch.ops.aten.elu.default)
+aten = torch.ops.aten
+KEPT = (aten.matmul.default, aten.elu.default)
+RESHAPES = (aten.view.default, aten.reshape.default, aten._unsafe_view.default)
+COPIES = (*RESHAPES, aten.clone.default, aten.contiguous.default)
+"""Give the values that they take."""
 
 
 def decomposition_table() -> dict[Any, Any]:
     """coreai-torch's own table without the operators that `register_lowerings` lowers whole."""
     from coreai_torch import get_decomp_table
 
-    return {operator: rule for operator, rule in get_decomp_table().items() if operator not in KEPT}
+    table = {operator: rule for operator, rule in get_decomp_table().items() if operator not in KEPT}
+    return {**table, **OWN}
+
+
+def _adaptive_means(x: Tensor, output_size: Sequence[int]) -> Tensor:
+    """aten.adaptive_avg_pool2d. PyTorch's own words for one mean set its strides, which coreai-torch does not know."""
+    if all(length == 1 for length in output_size):
+        return x.mean((-2, -1), keepdim=True)
+    return aten._adaptive_avg_pool2d(x, output_size)
+
+
+def _remainder(x: Tensor, other: Tensor | float) -> Tensor:
+    return x - torch.div(x, other, rounding_mode="floor") * other
+
+
+def _variance(
+    x: Tensor, dim: Sequence[int] | None = None, *, correction: float | None = None, keepdim: bool = False
+) -> Tensor:
+    axes = list(range(x.dim())) if dim is None else [axis % x.dim() for axis in dim]
+    count = prod(x.shape[axis] for axis in axes)
+    squares = (x - x.mean(axes, keepdim=True)).square().sum(axes, keepdim=keepdim)
+    return squares / (count - (1 if correction is None else correction))
+
+
+def _is_no_number(x: Tensor) -> Tensor:
+    return x != x
+
+
+OWN: dict[Any, Callable[..., Any]] = {
+    aten.adaptive_avg_pool2d.default: _adaptive_means,
+    aten.isnan.default: _is_no_number,
+    aten.remainder.Scalar: _remainder,
+    aten.remainder.Tensor: _remainder,
+    aten.var.correction: _variance,
+}
+"""Words for what coreai-torch 0.4.3 has neither a lowering nor a decomposition for."""
+
+
+def lacking_operators() -> dict[Any, Rule]:
+    """Rules for what coreai-torch lacks or lowers to other values, where how it is called decides."""
+    return {
+        aten.avg_pool2d.default: counted_windows,
+        aten.grid_sampler.default: sampling,
+        aten.max_pool2d.default: whole_windows,
+    }
 
 
 def register_lowerings(converter: Any) -> None:
     """Teach a `coreai_torch.TorchConverter` the operators of `KEPT`, and those of PyTorch's quantized graphs."""
-    converter.register_torch_lowering("aten::matmul.default")(_lower_matmul)
+    for product in ("matmul", "bmm", "mm"):
+        converter.register_torch_lowering(f"aten::{product}.default", allow_override=True)(_lower_matmul)
     converter.register_torch_lowering("aten::elu.default")(_lower_elu)
     quantized = "quantized_decomposed"
     converter.register_torch_lowering(f"{quantized}::quantize_per_tensor.default")(_lower_quantize)
@@ -35,23 +92,51 @@ def register_lowerings(converter: Any) -> None:
 
 
 def _lower_matmul(values: Mapping[str, Any], node: Any, location: Any) -> Any:
+    """A product, with something between it and a second factor that is a flattened tensor.
+
+    coreai-core 1.0.0b3 reads the pixels of a flattened picture in the wrong order where a matrix from the left meets it
+    and it has as many channels as rows. Attention over positions is such a product.
+    """
     coreai = import_operations()
 
     left, right = (values[argument.name] for argument in node.args)
+    if _is_flattened(node.args[1]):
+        lowest = coreai.constant(float("-inf"), dtype=right.type.element_type, loc=location)
+        right = coreai.broadcasting_maximum(right, lowest, loc=location)
     return coreai.broadcasting_batch_matmul(left, right, loc=location)
 
 
-def _lower_elu(values: Mapping[str, Any], node: Any, location: Any) -> Any:
-    """relu(x) + (exp(min(x, 0)) - 1): no comparison, no selection, and exp stays in half precision's range."""
-    coreai = import_operations()
+def _is_flattened(node: Any) -> bool:
+    """Whether a floating-point tensor is another with some of its axes joined, seen otherwise since or not."""
+    if not (getattr(node.target, "is_view", False) or node.target in COPIES):
+        return False
+    before, after = node.args[0].meta["val"], node.meta["val"]
+    joined = node.target in RESHAPES and not _bounds(before.shape) <= _bounds(after.shape)
+    return before.is_floating_point() and (joined or _is_flattened(node.args[0]))
 
-    if any(parameter != 1 for parameter in (*node.args[1:], *node.kwargs.values())):
-        raise NotImplementedError(f"ELU with {node.args[1:]}, {node.kwargs}")
+
+def _bounds(shape: Sequence[int]) -> set[int]:
+    """After how many values, from the last axis on, an axis of a contiguous tensor ends."""
+    return set(accumulate(reversed(shape), mul, initial=1))
+
+
+def _lower_elu(values: Mapping[str, Any], node: Any, location: Any) -> Any:
+    """scale (relu(x) + alpha (exp(input_scale min(x, 0)) - 1)): no comparison, no selection, and exp stays in half
+    precision's range. Parameters that are 1, as of ELU itself, are left out."""
+    coreai = import_operations()
     x = values[node.args[0].name]
-    zero, one = (coreai.constant(value, dtype=x.type.element_type, loc=location) for value in (0.0, 1.0))
-    falling = coreai.exp(coreai.broadcasting_minimum(x, zero, loc=location), loc=location)
-    negative = coreai.broadcasting_sub(falling, one, loc=location)
-    return coreai.broadcasting_add(coreai.relu(x, loc=location), negative, loc=location)
+
+    def constant(value: float) -> Any:
+        return coreai.constant(float(value), dtype=x.type.element_type, loc=location)
+
+    def scaled(y: Any, factor: float) -> Any:
+        return y if factor == 1 else coreai.broadcasting_mul(y, constant(factor), loc=location)
+
+    alpha, scale, input_scale = (argument(node, name) for name in ("alpha", "scale", "input_scale"))
+    least = scaled(coreai.broadcasting_minimum(x, constant(0.0), loc=location), input_scale)
+    negative = coreai.broadcasting_sub(coreai.exp(least, loc=location), constant(1.0), loc=location)
+    whole = coreai.broadcasting_add(coreai.relu(x, loc=location), scaled(negative, alpha), loc=location)
+    return scaled(whole, scale)
 
 
 def _lower_quantize(values: Mapping[str, Any], node: Any, location: Any) -> Any:

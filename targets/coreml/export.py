@@ -23,12 +23,12 @@ from s2m_edge.targets.coreml.quiet import quiet_conversion
 from s2m_edge.targets.deployed import DeployedNetwork
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import fold_batch_norm, spectral_as_matmul
-from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
 from s2m_edge.targets.rewrites.half_precision import (
     round_kernels,
     with_exact_half_input,
     with_half_precision_epsilons,
 )
+from s2m_edge.targets.rewrites.operators import in_plain_operators
 
 WEIGHTS_ALONE = ("int8-weights", "palette6")
 HALF_PRECISIONS = ("float16", *WEIGHTS_ALONE)
@@ -108,7 +108,7 @@ def _exported_program(request: LoweringRequest) -> torch.export.ExportedProgram:
     if request.quantized:
         network = with_integer_operations(network)
     with torch.no_grad(), quiet_backend():
-        deployed = DeployedNetwork(in_real_numbers(network, image)).eval()
+        deployed = DeployedNetwork(in_plain_operators(network, image)).eval()
         exported = torch.export.export(deployed, (image,))
         # The empty table: the default one adds reshapes, and coremltools refuses a program without this step.
         program = exported.run_decompositions({})

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx
 
 from s2m_edge.targets.rewrites.definitions import composite_definition
+from s2m_edge.targets.rewrites.operators.curves import towards_zero
 
 aten = torch.ops.aten
 
@@ -43,11 +44,43 @@ def _angle_of_point(y: Tensor, x: Tensor) -> Tensor:
     return torch.where(steep, angle + torch.sign(y) * (math.pi / 2), turned)
 
 
+def _log_sigmoid(x: Tensor) -> Tensor:
+    return x.clamp(max=0.0) - torch.log(1.0 + torch.exp(-x.abs()))
+
+
+def _product(x: Tensor, dim: int, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+    """The product along an axis, by halves."""
+    while (count := x.shape[dim]) > 1:
+        half, odd = count // 2, x.narrow(dim, count - count % 2, count % 2)
+        x = torch.cat((x.narrow(dim, 0, half) * x.narrow(dim, half, half), odd), dim)
+    return x if keepdim else x.squeeze(dim)
+
+
+def _product_of_all(x: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
+    return _product(x.flatten(), 0)
+
+
+def _remainder_towards_zero(x: Tensor, other: Tensor | float) -> Tensor:
+    return x - towards_zero(x / other) * other
+
+
+def _between(start: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    return start + weight * (end - start)
+
+
 OWN: dict[Any, Callable[..., Any]] = {
-    aten.reciprocal.default: _reciprocal,
     aten.atan2.default: _angle_of_point,
+    aten.fmod.Scalar: _remainder_towards_zero,
+    aten.fmod.Tensor: _remainder_towards_zero,
+    aten.lerp.Scalar: _between,
+    aten.lerp.Tensor: _between,
+    aten.log_sigmoid.default: _log_sigmoid,
+    aten.prod.default: _product_of_all,
+    aten.prod.dim_int: _product,
+    aten.reciprocal.default: _reciprocal,
 }
-"""Exact words for what coremltools 9 changes: its reciprocal is 1 / (x + 0.0001), its angle of a negative number 0."""
+"""Exact words for what coremltools 9 changes (its reciprocal is 1 / (x + 0.0001), its angle of a negative number 0),
+and for what it lacks where PyTorch's own words are lacking too."""
 
 _ROUNDS = 8
 """A definition may itself need another; one that comes back to what it defines ends here."""
@@ -84,20 +117,12 @@ def _is_known(node: fx.Node) -> bool:
 
     if node.target is aten.alias.default:
         return True  # a name, which `_without_copies` takes away
-    if node.target is aten.upsample_nearest2d.vec:
-        return _has_whole_factors(node)
     if node.target in (aten.pad.default, aten.constant_pad_nd.default):
         return "circular" not in node.args and all(length >= 0 for length in node.args[1])  # type: ignore[union-attr, operator]
     name = node.target.__name__.split(".")[0]  # type: ignore[union-attr]
     if node.target in OWN or name in MISREAD or name.endswith("_"):  # coremltools asserts that no name ends so
         return False
     return is_torch_fx_node_supported(node)
-
-
-def _has_whole_factors(node: fx.Node) -> bool:
-    """ML Programs define the nearest neighbour for whole factors alone."""
-    before, after = node.args[0].meta["val"].shape[-2:], node.meta["val"].shape[-2:]  # type: ignore[union-attr]
-    return all(longer % length == 0 for length, longer in zip(before, after, strict=True))
 
 
 def _definition(operator: Any) -> Callable[..., Any] | None:

@@ -27,13 +27,19 @@ from s2m_edge.targets.rewrites import (
     phase_upsample,
     spectral_as_matmul,
     split_depthwise,
-    windowed_max_pools,
 )
-from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
+from s2m_edge.targets.rewrites.operators import Rule, in_plain_operators
+from s2m_edge.targets.rewrites.operators.curves import scaled_elu
 
 if TYPE_CHECKING:
     from executorch.exir import ExecutorchProgramManager
     from torch.export import ExportedProgram
+
+LACKING: Mapping[Any, Rule] = {
+    torch.ops.aten.elu.default: scaled_elu,
+    torch.ops.aten.selu.default: scaled_elu,
+}
+"""Rules for what XNNPACK's delegate computes otherwise: it takes an ELU's scales for 1."""
 
 
 class ExecuTorchExporter(Exporter):
@@ -49,7 +55,7 @@ class ExecuTorchExporter(Exporter):
         if request.spectral == "custom":
             load_kernel()  # without it parity could not be shown; better known now than after a minute of lowering
         prepare = prepare_quantized if request.quantized else prepare_for_xnnpack
-        return _lower(prepare(windowed_max_pools(request.network), request.example(), request.spectral), request)
+        return _lower(prepare(request.network, request.example(), request.spectral), request)
 
     def save(self, lowered: Any, path: Path, request: LoweringRequest) -> None:
         with path.open("wb") as file:
@@ -58,7 +64,7 @@ class ExecuTorchExporter(Exporter):
 
 def _lower(network: nn.Module, request: LoweringRequest) -> ExecutorchProgramManager:
     with torch.no_grad():
-        network = in_real_numbers(network, request.example())
+        network = in_plain_operators(network, request.example(), LACKING)
         program = torch.export.export(network, (request.example(),), strict=False)
     separate_dequantizations(program)
     return lower_to_xnnpack(program, metadata_methods(request.metadata))

@@ -28,6 +28,7 @@ def decompositions(quantized: bool = False) -> dict[Any, Callable[..., Any]]:
     table.update(
         {
             aten.elu.default: whole_elu,
+            aten.one_hot.default: one_hot,
             aten.upsample_nearest2d.vec: nearest_by_factors,
             aten.upsample_nearest2d.default: nearest_by_size,
             aten.pad.default: pad,
@@ -79,6 +80,13 @@ def nearest_by_size(x: Tensor, output_size: list[int], scales_h: Any = None, sca
     rows = torch.cat([last] * across, dim=3).reshape(batch, height, 1, across * width * channels)
     picture = torch.cat([rows] * down, dim=2).reshape(batch, down * height, across * width, channels)
     return picture.permute(0, 3, 1, 2)
+
+
+def one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
+    """aten.one_hot of a stated number of classes, without PyTorch's assertion on the values, which has no form here."""
+    if num_classes < 0:
+        return NotImplemented
+    return (x.unsqueeze(-1) == torch.arange(num_classes, dtype=x.dtype)).to(x.dtype)
 
 
 def pad(x: Tensor, padding: list[int], mode: str = "constant", value: float | None = None) -> Tensor:

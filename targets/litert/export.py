@@ -27,9 +27,8 @@ from s2m_edge.targets.rewrites import (
     phase_upsample,
     spectral_as_matmul,
     split_depthwise,
-    windowed_max_pools,
 )
-from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
+from s2m_edge.targets.rewrites.operators import in_plain_operators
 
 
 class LiteRTExporter(Exporter):
@@ -48,10 +47,10 @@ class LiteRTExporter(Exporter):
         """The flatbuffer as the converter gives it."""
         converter = import_converter()
         prepare = prepare_quantized if request.quantized else prepare_for_xnnpack
-        network = windowed_max_pools(cut_transposed_convolutions(request.network))
+        network = cut_transposed_convolutions(request.network)
         network = prepare(network, request.example(), request.spectral)
         with quiet_litert(), torch.no_grad():
-            network = in_real_numbers(network, request.example())
+            network = in_plain_operators(network, request.example())
         wrapped = ChannelsLastInput(DeployedNetwork(network).eval(), OUTPUT_NAME)
         image = request.example().permute(0, 2, 3, 1).contiguous()
         with quiet_litert(), last_trace_left_out(), torch.no_grad():

@@ -28,7 +28,7 @@ from s2m_edge.targets.rewrites import (
     spectral_as_matmul,
     sum_branches,
 )
-from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
+from s2m_edge.targets.rewrites.operators import in_plain_operators
 
 if TYPE_CHECKING:
     import onnx
@@ -64,7 +64,7 @@ class ONNXExporter(Exporter):
             rewritten = receptive_fields_as_nodes(folded) if blocks else sum_branches(folded)
             rewritten = channel_norms_as_nodes(rewritten) if custom else rewritten
         with quiet_backend(), torch.no_grad():
-            rewritten = in_real_numbers(rewritten, image)
+            rewritten = in_plain_operators(rewritten, image)
         model = _translate(DeployedNetwork(rewritten).eval(), image, self.interface)
         if custom:
             add_function(model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,12 +21,15 @@ from s2m_edge.targets.openvino.naming import convert_with_module_names
 from s2m_edge.targets.quiet import quiet_backend
 from s2m_edge.targets.rewrites import norms_as_arithmetic, spectral_as_matmul
 from s2m_edge.targets.rewrites.compact_spectral import compact_spectral
-from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
+from s2m_edge.targets.rewrites.operators import Rule, in_plain_operators
+from s2m_edge.targets.rewrites.operators.selecting import copy_of_its_size
 
 if TYPE_CHECKING:
     import openvino
 
 METADATA_SECTION = "s2m_edge"
+LACKING: Mapping[Any, Rule] = {torch.ops.aten.copy.default: copy_of_its_size}
+"""Rules for what OpenVINO's frontend converts wrong: a copy to every second place has the size of all of them."""
 
 
 class OpenVINOExporter(Exporter):
@@ -62,7 +65,7 @@ class OpenVINOExporter(Exporter):
     def _convert(self, network: nn.Module, request: LoweringRequest, extensions: Sequence[Path]) -> openvino.Model:
         example = request.example()
         with quiet_backend(), torch.no_grad():
-            deployed = DeployedNetwork(in_real_numbers(network, example)).eval()
+            deployed = DeployedNetwork(in_plain_operators(network, example, LACKING)).eval()
             program = torch.export.export(deployed, (example,))
             model = convert_with_module_names(program, extensions)
         # Converted inputs have dynamic axes, although each filter belongs to one size.

@@ -6,7 +6,6 @@ from s2m_edge.targets.rewrites.depthwise import SplitDepthwise, split_depthwise
 from s2m_edge.targets.rewrites.fusion import SummedReceptiveField, sum_branches
 from s2m_edge.targets.rewrites.layer_norm import ConvolutionalLayerNorm, layer_norm_as_convolutions
 from s2m_edge.targets.rewrites.normalisation import ArithmeticNorm, norms_as_arithmetic
-from s2m_edge.targets.rewrites.pooling import windowed_max_pools
 from s2m_edge.targets.rewrites.replace import replace_modules
 from s2m_edge.targets.rewrites.spectral import MatmulSpectralBranch, replace_spectral_branches, spectral_as_matmul
 from s2m_edge.targets.rewrites.transposed import cut_transposed_convolutions
@@ -30,5 +29,4 @@ __all__ = [
     "spectral_as_matmul",
     "split_depthwise",
     "sum_branches",
-    "windowed_max_pools",
 ]

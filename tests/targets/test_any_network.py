@@ -20,6 +20,7 @@ from networks import (
     mobile_unet,
     patch_transformer,
     plain_u_net,
+    rare_operators,
     seg_res_net,
     trained,
 )
@@ -46,6 +47,7 @@ SMALL: dict[str, Callable[[], Made]] = {
     "dyn-unet": lambda: dyn_unet(96, 64),
     "patch-transformer": lambda: patch_transformer(96, 64),
     "global-filter": lambda: global_filter(96, 64),
+    "rare-operators": lambda: rare_operators(96, 64),
 }
 FULL: dict[str, Callable[[], Made]] = {
     "plain-u-net": lambda: plain_u_net(348, 252),
@@ -67,7 +69,7 @@ def pictures(domain: str) -> list[Path]:
     return sample_images(domain)[:2]
 
 
-IN_FLOAT32_ALONE = ("dyn-unet", "basic-unet", "patch-transformer", "global-filter")
+IN_FLOAT32_ALONE = ("dyn-unet", "basic-unet", "patch-transformer", "global-filter", "rare-operators")
 """Others bring their layers to half precision."""
 CASES = [
     pytest.param(target, precision, name, id=f"{target.name}-{precision}-{name}")

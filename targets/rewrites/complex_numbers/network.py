@@ -7,28 +7,16 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from s2m_edge.errors import LoweringError
 from s2m_edge.targets.rewrites.complex_numbers.fourier import Transform, fourier_operations
 from s2m_edge.targets.rewrites.complex_numbers.pair import OPERATIONS, pair_of
 from s2m_edge.targets.rewrites.definitions import composite_definition
+from s2m_edge.targets.rewrites.watch import calls_of
 
 _ROUNDS = 8
 """A definition may itself need another."""
-
-
-def uses_complex_numbers(network: nn.Module, image: Tensor) -> bool:
-    """Whether a network computes in complex numbers on its way.
-
-    Args:
-        image: as the network takes it.
-    """
-    watch = _Watch()
-    with watch, torch.no_grad():
-        network(image)
-    return watch.met
 
 
 def in_real_numbers(network: nn.Module, image: Tensor) -> nn.Module:
@@ -43,21 +31,7 @@ def in_real_numbers(network: nn.Module, image: Tensor) -> nn.Module:
     Raises:
         LoweringError: an operator on complex numbers has no form in real ones here.
     """
-    return RealNetwork(network, image).eval() if uses_complex_numbers(network, image) else network
-
-
-class _Watch(TorchDispatchMode):
-    """Notes whether an operator gave or took a complex tensor."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.met = False
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        values = tree_leaves((args, result))
-        self.met = self.met or any(isinstance(value, Tensor) and value.is_complex() for value in values)
-        return result
+    return RealNetwork(network, image).eval() if calls_of(network, image).complex_numbers else network
 
 
 class RealNetwork(nn.Module):

@@ -130,6 +130,10 @@ GROUPS: dict[str, Callable[[], tuple[list[Callable[..., Tensor]], list[nn.Module
             lambda x: torch.log1p(x.abs()),
             lambda x: 0.03 / (x.abs() + 0.02),
             lambda x: torch.remainder(x, 0.7),
+            lambda x: torch.fmod(x, x.flip(1).abs() + 0.3),
+            lambda x: torch.trunc(3 * x),
+            lambda x: F.logsigmoid(40 * x) * 0.05,
+            lambda x: torch.lerp(x, x.flip(1), x.sigmoid()),
             lambda x: x.abs() ** 1.5,
             lambda x: torch.atan2(x, x.flip(1)),
             lambda x: torch.atan2(x.relu(), -x.flip(3).abs()),  # of negative numbers among others
@@ -185,6 +189,8 @@ GROUPS: dict[str, Callable[[], tuple[list[Callable[..., Tensor]], list[nn.Module
                 (x - x.amin((2, 3), keepdim=True)) / (x.amax((2, 3), keepdim=True) - x.amin((2, 3), keepdim=True))
             ),
             lambda x: torch.logsumexp(x, 1, keepdim=True) + x,
+            lambda x: (x + 1.2).prod(1, keepdim=True) * x,
+            lambda x: (x[:, :3, :1, :1] + 1.2).prod() * x,
             lambda x: F.cosine_similarity(x, x.flip(1), dim=1)[:, None] * x,
             lambda x: F.rms_norm(x.movedim(1, -1), (CHANNELS,)).movedim(-1, 1),
         ],

@@ -12,10 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
+from networks import seeded
 from s2m_edge.deploy.precision import Precision
+from s2m_edge.deploy.spec import make_spec
 from s2m_edge.errors import S2MEdgeError
+from s2m_edge.imaging.preprocess import normalise
 from s2m_edge.processor import BFLOAT16_FEATURES, processor_features
+from s2m_edge.targets.base import LoweringRequest
 from s2m_edge.targets.openvino.backend import import_openvino
 from s2m_edge.targets.openvino.run import OpenVINORunner
 from s2m_edge.targets.registry import find_target
@@ -202,3 +207,32 @@ def test_openvino_is_imported_and_converts_without_its_telemetry() -> None:
     )
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert finished.stdout.splitlines() == ["openvino.tools.ovc.telemetry_stub", "[]"]
+
+
+class Woven(nn.Module):
+    """The inverse of a Haar transform, as wavelet networks write it: bands are assigned to every second pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Conv2d(3, 2, 3, padding=1), nn.Conv2d(2, 1, 3, padding=1)
+        self.bands = nn.Conv2d(2, 8, 2, 2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        maps = self.first(image)
+        bands = self.bands(maps).split(2, 1)
+        whole = torch.zeros_like(maps)
+        for number, band in enumerate(bands):
+            whole[:, :, number // 2 :: 2, number % 2 :: 2] = band
+        return 5 * self.head(whole)
+
+
+def test_pixels_that_are_assigned_by_twos_stay_where_they_belong(tmp_path: Path) -> None:
+    network, spec = seeded(Woven), make_spec("woven", height=16, width=24, classes=("polyp",))
+    picture = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(normalise(picture, spec.preprocessing))).sigmoid().numpy()[0]
+    exporter = find_target("openvino").make_exporter()
+    path = exporter.export(LoweringRequest(network, spec, "float32", "matmul", METADATA), tmp_path)
+    runner = OpenVINORunner(path, exporter.interface, spec.preprocessing, "float32", 1)
+    assert float(expected.max() - expected.min()) > 0.2, "a constant answer proves nothing"
+    np.testing.assert_allclose(runner.predict(picture), expected, atol=2e-6)

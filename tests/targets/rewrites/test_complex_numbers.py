@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from networks import global_filter, plain_u_net
 from s2m_edge.errors import LoweringError
-from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers, uses_complex_numbers
+from s2m_edge.targets.rewrites.complex_numbers import in_real_numbers
+from s2m_edge.targets.rewrites.watch import calls_of
 
 NORMALISATIONS = ("backward", "ortho", "forward")
 SIZES = [(8, 6), (7, 5), (6, 9)]
@@ -40,7 +41,7 @@ def require_equal(network: nn.Module, image: Tensor) -> nn.Module:
     with torch.no_grad():
         expected = network(image)
     found = in_real_numbers(network, image)
-    assert not uses_complex_numbers(found, image)
+    assert not calls_of(found, image).complex_numbers
     program = torch.export.export(found, (image,)).run_decompositions({})
     kept = [*program.state_dict.values(), *program.constants.values()]
     assert not any(isinstance(value, Tensor) and value.is_complex() for value in kept)

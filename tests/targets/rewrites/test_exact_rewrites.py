@@ -29,7 +29,6 @@ from s2m_edge.targets.rewrites import (
     spectral_as_matmul,
     split_depthwise,
     sum_branches,
-    windowed_max_pools,
 )
 from s2m_edge.targets.rewrites.compact_spectral import compact_spectral
 from s2m_edge.targets.rewrites.replace import replace_modules
@@ -233,21 +232,25 @@ def test_a_network_that_is_one_such_module_is_replaced_as_a_whole():
     assert torch.equal(wrapped(image), convolution(image))
 
 
-@pytest.mark.parametrize("size", [1, 4, (3, None), (5, 7)])
-def test_an_adaptive_max_pooling_is_a_maximum_over_windows(size):
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveMaxPool2d(size))
-    image = torch.randn(1, 3, 12, 16, generator=torch.Generator().manual_seed(0))
-    rewritten = windowed_max_pools(network)
-    assert not any(isinstance(module, nn.AdaptiveMaxPool2d) for module in rewritten.modules())
-    torch.testing.assert_close(rewritten(image), network(image), rtol=0, atol=0)
-
-
 @pytest.mark.parametrize(
-    ("padding", "further", "cut"), [(1, 1, True), ((2, 1), (1, 0), True), (1, 0, False), (0, 1, False)]
+    ("padding", "further", "dilation", "cut"),
+    [
+        (1, 1, 1, True),
+        ((2, 1), (1, 0), 1, True),
+        (2, 1, 2, True),
+        (0, 0, (3, 1), True),
+        (1, 0, 1, False),
+        (0, 1, 2, False),
+    ],
 )
-def test_a_transposed_convolution_with_an_output_padding_is_one_that_is_cut(padding, further, cut):
-    network = nn.Sequential(nn.ConvTranspose2d(4, 6, 3, 2, padding, further, groups=2))
+def test_a_transposed_convolution_with_output_padding_or_dilation_is_one_that_is_cut(padding, further, dilation, cut):
+    network = nn.Sequential(nn.ConvTranspose2d(4, 6, 3, 2, padding, further, groups=2, dilation=dilation))
     image = torch.randn(1, 4, 7, 9, generator=torch.Generator().manual_seed(0))
     rewritten = cut_transposed_convolutions(network)
     assert isinstance(rewritten[0], CutTransposedConvolution) is cut
+    if cut:
+        calls = [node for node in torch.export.export(rewritten, (image,)).graph.nodes if node.op == "call_function"]
+        convolution = next(node for node in calls if "conv_transpose2d" in str(node.target))
+        assert all(len(node.args) < 8 for node in calls), "no dilation is left"
+        assert convolution.args[4:6] == ([0, 0], [0, 0])
     torch.testing.assert_close(rewritten(image), network(image))
