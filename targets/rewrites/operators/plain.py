@@ -32,7 +32,7 @@ PLAIN: Mapping[Any, Rule] = {
     aten.trunc.default: truncation,
     aten.upsample_nearest2d.vec: nearest_of_parts,
 }
-"""What some backends lack or change, and all of them take in other words, but for the order of values (LiteRT)."""
+"""What some backends lack or change, and all of them take in other words, but for orders, which one of them lacks."""
 
 CALLED_AS: Mapping[Any, Any] = {
     POOL: aten.max_pool2d.default,
