@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from s2m_edge.targets.rewrites.operators.calls import pair
 from s2m_edge.targets.rewrites.replace import Network, replace_modules
 
 
@@ -17,7 +18,7 @@ class CutTransposedConvolution(nn.Module):
     def __init__(self, convolution: nn.ConvTranspose2d) -> None:
         super().__init__()
         self.convolution = convolution
-        self.register_buffer("kernel", _with_gaps(convolution.weight.detach(), _pair(convolution.dilation)))
+        self.register_buffer("kernel", _with_gaps(convolution.weight.detach(), pair(convolution.dilation)))
 
     def forward(self, x: Tensor) -> Tensor:
         of = self.convolution
@@ -52,7 +53,3 @@ def _with_gaps(kernel: Tensor, dilation: tuple[int, int]) -> Tensor:
     wide = kernel.new_zeros(*kernel.shape[:2], rows, columns)
     wide[:, :, :: dilation[0], :: dilation[1]] = kernel
     return wide
-
-
-def _pair(values: tuple[int, ...]) -> tuple[int, int]:
-    return (values[0], values[-1])

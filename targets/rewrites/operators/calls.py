@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -46,3 +46,8 @@ def argument(node: fx.Node, name: str) -> Any:
         if given.name == name:
             return node.args[place] if place < len(node.args) else node.kwargs.get(name, given.default_value)
     raise KeyError(name)
+
+
+def pair(values: Sequence[int]) -> tuple[int, int]:
+    """One number for each of two axes, of one for both or two."""
+    return (values[0], values[-1])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional
 
-from s2m_edge.targets.rewrites.operators.calls import argument, used_results
+from s2m_edge.targets.rewrites.operators.calls import argument, pair, used_results
 
 Pair = tuple[int, int]
 
@@ -59,7 +59,7 @@ def _maximum_over_edge(
     dilation: Sequence[int] = (1,),
     ceil_mode: bool = True,
 ) -> Tensor:
-    window, step, before, spread = _pair(kernel_size), _pair(stride or kernel_size), _pair(padding), _pair(dilation)
+    window, step, before, spread = pair(kernel_size), pair(stride or kernel_size), pair(padding), pair(dilation)
     reach = tuple(between * (length - 1) + 1 for length, between in zip(window, spread, strict=True))
     left, right, top, bottom = _margins(x, reach, step, before)
     padded = functional.pad(x, (left, right, top, bottom), value=-torch.inf)
@@ -75,7 +75,7 @@ def _mean_over_edge(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
-    window, step, before = _pair(kernel_size), _pair(stride or kernel_size), _pair(padding)
+    window, step, before = pair(kernel_size), pair(stride or kernel_size), pair(padding)
     left, right, top, bottom = _margins(x, window, step, before, ceil_mode)
     means = functional.avg_pool2d(functional.pad(x, (left, right, top, bottom)), window, step)
     if divisor_override is not None:
@@ -104,7 +104,3 @@ def _margins(
             windows -= 1
         margins += [before, (windows - 1) * step[axis] + window[axis] - length - before]
     return margins[0], margins[1], margins[2], margins[3]
-
-
-def _pair(values: Sequence[int]) -> Pair:
-    return (values[0], values[-1])

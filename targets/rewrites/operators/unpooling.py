@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional
 
-from s2m_edge.targets.rewrites.operators.calls import argument, used_results
+from s2m_edge.targets.rewrites.operators.calls import argument, pair, used_results
 
 aten = torch.ops.aten
 POOL, UNPOOL = aten.max_pool2d_with_indices.default, aten.max_unpool2d.default
@@ -66,9 +66,9 @@ def _is_paired(pool: fx.Node) -> bool:
     """Whether windows are square, side by side and within the picture, and every unpooling goes back to its size."""
     if used_results(pool) != {0, 1} and used_results(pool) != {1}:
         return False
-    window, step = _pair(argument(pool, "kernel_size")), argument(pool, "stride")
-    plain = set(window) == set(_pair(step or window)) == {window[0]}
-    plain = plain and set(_pair(argument(pool, "padding"))) == {0} and set(_pair(argument(pool, "dilation"))) == {1}
+    window, step = pair(argument(pool, "kernel_size")), argument(pool, "stride")
+    plain = set(window) == set(pair(step or window)) == {window[0]}
+    plain = plain and set(pair(argument(pool, "padding"))) == {0} and set(pair(argument(pool, "dilation"))) == {1}
     if not plain or argument(pool, "ceil_mode"):
         return False
     takers = [user for taken in pool.users if taken.args[1] == 1 for user in taken.users]
@@ -87,8 +87,4 @@ def _origin(unpool: fx.Node) -> fx.Node | None:
 
 
 def _window(pool: fx.Node) -> int:
-    return _pair(argument(pool, "kernel_size"))[0]
-
-
-def _pair(values: Sequence[int]) -> tuple[int, int]:
-    return (values[0], values[-1])
+    return pair(argument(pool, "kernel_size"))[0]
