@@ -21,6 +21,7 @@ from s2m_edge.targets.rewrites.operators import Rule
 from s2m_edge.targets.rewrites.operators.calls import argument
 from s2m_edge.targets.rewrites.operators.pooling import counted_windows, whole_windows
 from s2m_edge.targets.rewrites.operators.sampling import sampling
+from s2m_edge.targets.rewrites.operators.selecting import BY_TAKING
 
 aten = torch.ops.aten
 KEPT = (aten.matmul.default, aten.elu.default)
@@ -74,6 +75,7 @@ OWN: dict[Any, Callable[..., Any]] = {
 def lacking_operators() -> dict[Any, Rule]:
     """Rules for what coreai-torch lacks or lowers to other values, where how it is called decides."""
     return {
+        **BY_TAKING,
         aten.avg_pool2d.default: counted_windows,
         aten.grid_sampler.default: sampling,
         aten.max_pool2d.default: whole_windows,

@@ -50,6 +50,7 @@ def _log_sigmoid(x: Tensor) -> Tensor:
 
 def _product(x: Tensor, dim: int, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
     """The product along an axis, by halves."""
+    x = x if dtype is None else x.to(dtype)
     while (count := x.shape[dim]) > 1:
         half, odd = count // 2, x.narrow(dim, count - count % 2, count % 2)
         x = torch.cat((x.narrow(dim, 0, half) * x.narrow(dim, half, half), odd), dim)
@@ -57,7 +58,7 @@ def _product(x: Tensor, dim: int, keepdim: bool = False, *, dtype: torch.dtype |
 
 
 def _product_of_all(x: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
-    return _product(x.flatten(), 0)
+    return _product(x.flatten(), 0, dtype=dtype)
 
 
 def _remainder_towards_zero(x: Tensor, other: Tensor | float) -> Tensor:

@@ -30,16 +30,19 @@ from s2m_edge.targets.rewrites import (
 )
 from s2m_edge.targets.rewrites.operators import Rule, in_plain_operators
 from s2m_edge.targets.rewrites.operators.curves import scaled_elu
+from s2m_edge.targets.rewrites.operators.selecting import BY_TAKING
 
 if TYPE_CHECKING:
     from executorch.exir import ExecutorchProgramManager
     from torch.export import ExportedProgram
 
 LACKING: Mapping[Any, Rule] = {
+    **BY_TAKING,
     torch.ops.aten.elu.default: scaled_elu,
     torch.ops.aten.selu.default: scaled_elu,
 }
-"""Rules for what XNNPACK's delegate computes otherwise: it takes an ELU's scales for 1."""
+"""Rules for what the runtime lacks (an order), and for what XNNPACK's delegate computes otherwise: it takes an ELU's
+scales for 1."""
 
 
 class ExecuTorchExporter(Exporter):

@@ -29,7 +29,7 @@ def scaled_elu(node: fx.Node) -> Callable[..., Any] | None:
     if node.target is torch.ops.aten.selu.default:
         return lambda x: _elu(x, SELU_ALPHA, SELU_SCALE, 1.0)
     parameters = [argument(node, name) for name in ("alpha", "scale", "input_scale")]
-    return None if set(parameters) == {1} else lambda x, *_: _elu(x, *parameters)
+    return None if set(parameters) == {1} else lambda x, *_, **__: _elu(x, *parameters)
 
 
 def _elu(x: Tensor, alpha: float, scale: float, input_scale: float) -> Tensor:

@@ -14,7 +14,7 @@ from s2m_edge.targets.rewrites.operators.curves import truncation
 from s2m_edge.targets.rewrites.operators.folding import folding
 from s2m_edge.targets.rewrites.operators.pooling import adaptive_maxima, whole_windows
 from s2m_edge.targets.rewrites.operators.resizing import has_whole_factors, nearest_of_parts
-from s2m_edge.targets.rewrites.operators.selecting import median_along, median_of_all, ordering, places_in_order
+from s2m_edge.targets.rewrites.operators.selecting import median_along, median_of_all
 from s2m_edge.targets.rewrites.operators.unpooling import POOL, UNPOOL, pooling_with_places, unpooling_to_places
 from s2m_edge.targets.rewrites.watch import Notable, calls_of
 
@@ -27,12 +27,10 @@ PLAIN: Mapping[Any, Rule] = {
     aten.median.dim: median_along,
     POOL: pooling_with_places,
     UNPOOL: unpooling_to_places,
-    aten.argsort.default: places_in_order,
-    aten.sort.default: ordering,
     aten.trunc.default: truncation,
     aten.upsample_nearest2d.vec: nearest_of_parts,
 }
-"""What some backends lack or change, and all of them take in other words, but for orders, which one of them lacks."""
+"""What some backends lack or change, and all of them take in other words, but for medians, where one has no order."""
 
 CALLED_AS: Mapping[Any, Any] = {
     POOL: aten.max_pool2d.default,

@@ -26,7 +26,7 @@ def nearest_of_parts(node: fx.Node) -> Callable[..., Any] | None:
     if has_whole_factors(x, *map(len, places)):
         return None
 
-    def selected(x: Tensor, *options: Any) -> Tensor:
+    def selected(x: Tensor, *options: Any, **named: Any) -> Tensor:
         return x.index_select(2, torch.tensor(places[0])).index_select(3, torch.tensor(places[1]))
 
     return selected

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, fx
 
-from s2m_edge.targets.rewrites.operators.calls import used_results
+from s2m_edge.targets.rewrites.operators.calls import Rule, used_results
 
 
 def median_of_all(node: fx.Node) -> Callable[..., Any] | None:
@@ -28,13 +29,21 @@ def _median(x: Tensor, axis: int, keepdim: bool) -> Tensor:
 
 
 def ordering(node: fx.Node) -> Callable[..., Any] | None:
-    """A rule for aten.sort: the largest, or the least, of as many as there are."""
+    """A rule for aten.sort: the largest, or the least, of as many as there are. Which of equal values comes first is
+    left to the backend, so that this is for those alone that have no order of their own."""
     return lambda x, dim=-1, descending=False: tuple(x.topk(x.shape[dim], dim, largest=descending))
 
 
 def places_in_order(node: fx.Node) -> Callable[..., Any] | None:
-    """A rule for aten.argsort, in the same words."""
+    """A rule for aten.argsort, as `ordering`."""
     return lambda x, dim=-1, descending=False: x.topk(x.shape[dim], dim, largest=descending)[1]
+
+
+BY_TAKING: Mapping[Any, Rule] = {
+    torch.ops.aten.argsort.default: places_in_order,
+    torch.ops.aten.sort.default: ordering,
+}
+"""Rules for a backend that has no order, but takes the largest few."""
 
 
 def copy_of_its_size(node: fx.Node) -> Callable[..., Any] | None:

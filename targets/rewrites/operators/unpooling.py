@@ -32,7 +32,7 @@ def unpooling_to_places(node: fx.Node) -> Callable[..., Any] | None:
 
 
 def _places(window: int) -> Callable[..., tuple[Tensor, Tensor]]:
-    def pooled(x: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
+    def pooled(x: Tensor, *options: Any, **named: Any) -> tuple[Tensor, Tensor]:
         """Maxima B x C x h x w and where in its window the first of each lies, from 0 to window^2 - 1."""
         rows, columns = x.shape[-2] // window, x.shape[-1] // window
         whole = x[..., : rows * window, : columns * window]
